@@ -1,0 +1,7 @@
+//! Tapes: chunks of AWS and HET images, standard labels, and the unit container of tapegate's own files.
+
+pub mod block;
+pub mod chunk;
+pub mod date;
+pub mod label;
+pub mod unit;

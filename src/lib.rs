@@ -1,0 +1,12 @@
+//! tapegate: disk volumes of mainframes onto labelled virtual tape, and back.
+//!
+//! The modules follow the way of the data (see ARCHITECTURE.md): [`volume`] → [`catalog`] → [`plan`] → [`snapshot`]
+//! → [`tape`], and [`restore`] back. Each knows only those before it.
+
+pub mod catalog;
+pub mod finding;
+pub mod plan;
+pub mod restore;
+pub mod snapshot;
+pub mod tape;
+pub mod volume;

@@ -1,0 +1,81 @@
+//! A stage: the neighbouring units that are read at once, in one buffer that is used again and again.
+
+use std::ops::Range;
+
+use tapegate_formats::dasd::track::TrackError;
+use tapegate_formats::tape::unit::UnitKind;
+
+/// Units read together.
+#[derive(Debug, Default)]
+pub struct Stage {
+    buffer: Vec<u8>,
+    units: Vec<Slice>,
+}
+
+#[derive(Debug, Clone)]
+struct Slice {
+    kind: UnitKind,
+    range: Range<usize>,
+    defect: Option<TrackError>,
+}
+
+/// One unit of a stage.
+#[derive(Debug, Clone, Copy)]
+pub struct StagedUnit<'a> {
+    /// What the body is.
+    pub kind: UnitKind,
+    /// The bytes: a track from home address to last record, a whole slot, or fixed blocks.
+    pub body: &'a [u8],
+    /// Why the track is a raw slot, if it is one.
+    pub defect: Option<TrackError>,
+}
+
+impl Stage {
+    /// Makes an empty stage.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Units in the stage.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.units.len()
+    }
+
+    /// Whether nothing was read yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.units.is_empty()
+    }
+
+    /// The units in order.
+    pub fn units(&self) -> impl ExactSizeIterator<Item = StagedUnit<'_>> {
+        self.units.iter().map(|slice| StagedUnit {
+            kind: slice.kind,
+            body: &self.buffer[slice.range.clone()],
+            defect: slice.defect,
+        })
+    }
+
+    /// Empties the stage and gives its buffer, at least `bytes` long, to be filled; units are then declared by
+    /// [`push`](Self::push).
+    pub(crate) fn refill(&mut self, bytes: usize) -> &mut [u8] {
+        self.units.clear();
+        if self.buffer.len() < bytes {
+            self.buffer.resize(bytes, 0);
+        }
+        &mut self.buffer[..bytes]
+    }
+
+    /// The bytes filled in since [`refill`](Self::refill).
+    pub(crate) fn buffer(&self) -> &[u8] {
+        &self.buffer
+    }
+
+    /// Declares the next unit to be `range` of the buffer.
+    pub(crate) fn push(&mut self, kind: UnitKind, range: Range<usize>, defect: Option<TrackError>) {
+        debug_assert!(range.end <= self.buffer.len());
+        self.units.push(Slice { kind, range, defect });
+    }
+}
