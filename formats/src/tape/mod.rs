@@ -3,5 +3,6 @@
 pub mod block;
 pub mod chunk;
 pub mod date;
+pub mod description;
 pub mod label;
 pub mod unit;
