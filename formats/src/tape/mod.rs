@@ -4,4 +4,6 @@ pub mod block;
 pub mod chunk;
 pub mod date;
 pub mod label;
+pub mod label_reader;
+pub mod record_format;
 pub mod unit;
