@@ -5,4 +5,6 @@ pub mod chunk;
 pub mod date;
 pub mod description;
 pub mod label;
+pub mod label_reader;
+pub mod record_format;
 pub mod unit;
