@@ -1,1 +1,12 @@
-//!
+//! Tapes: opened images, what lies on them, and taking files off.
+
+mod error;
+mod file_check;
+mod image;
+mod looks;
+mod structure;
+mod structure_reader;
+
+pub use error::{TapeDefect, TapeError};
+pub use image::{BlockBuffer, ItemKind, Items, TapeImage, TapeItem};
+pub use structure::{LabelGroup, LabelStyle, TapeEnd, TapeFile, TapeStructure, read_structure};
