@@ -1,7 +1,7 @@
 //! What can go wrong with a tape.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tapegate_formats::tape::block::{ChunkDefect, ExpandError};
 use tapegate_formats::tape::unit::UnitError;
@@ -11,7 +11,7 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum TapeError {
-    /// The medium failed, or the file can't be opened.
+    /// The medium failed, or the file can't be opened or made.
     #[error("{}: {action} failed", path.display())]
     Io {
         /// The tape image.
@@ -39,7 +39,7 @@ pub enum TapeError {
         /// What is wrong there.
         defect: TapeDefect,
     },
-    /// A rule says that this is not done with this tape.
+    /// A rule forbids it.
     #[error("{}: {reason}", path.display())]
     Refused {
         /// The tape image.
@@ -47,6 +47,12 @@ pub enum TapeError {
         /// The rule, and what to do.
         reason: String,
     },
+}
+
+impl TapeError {
+    pub(crate) fn io(path: &Path, action: impl Into<String>, source: io::Error) -> Self {
+        Self::Io { path: path.to_owned(), action: action.into(), source }
+    }
 }
 
 /// What can be wrong at a place of a tape.

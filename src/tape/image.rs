@@ -77,9 +77,8 @@ impl TapeImage {
     /// # Errors
     /// When the file can't be read, or is something else.
     pub fn open(path: &Path) -> Result<Self, TapeError> {
-        let io = |action: &str, source| TapeError::Io { path: path.to_owned(), action: action.to_owned(), source };
-        let mut file = File::open(path).map_err(|source| io("open", source))?;
-        let length = file.seek(SeekFrom::End(0)).map_err(|source| io("finding the size", source))?;
+        let mut file = File::open(path).map_err(|source| TapeError::io(path, "opening it", source))?;
+        let length = file.seek(SeekFrom::End(0)).map_err(|source| TapeError::io(path, "finding its size", source))?;
         let image = Self { file, path: path.to_owned(), length };
         let mut start = [0; 512];
         let start = &mut start[..usize::try_from(length).map_or(512, |length| length.min(512))];
@@ -107,11 +106,9 @@ impl TapeImage {
     /// # Errors
     /// When they are not all there, or the medium fails.
     pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), TapeError> {
-        self.file.read_exact_at(buffer, offset).map_err(|source| TapeError::Io {
-            path: self.path.clone(),
-            action: format!("reading {} bytes at offset {offset}", buffer.len()),
-            source,
-        })
+        self.file
+            .read_exact_at(buffer, offset)
+            .map_err(|source| TapeError::io(&self.path, format!("reading {} bytes at offset {offset}", buffer.len()), source))
     }
 
     /// The blocks and tape marks from the beginning. After an error nothing more comes.
