@@ -1,0 +1,129 @@
+//! A file that is written under a partial name and gets its own when it is complete.
+
+use std::fs::{self, File};
+use std::io::{self, IoSlice};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
+
+use crate::volume::error::VolumeError;
+
+/// Slices that one gathered write may have on Linux.
+const MOST_SLICES: usize = 1024;
+
+/// A file under construction: `.NAME.partial` beside the path that it is to have.
+#[derive(Debug)]
+pub(super) struct PartialFile {
+    file: File,
+    path: PathBuf,
+    partial: PathBuf,
+    published: bool,
+}
+
+impl PartialFile {
+    /// Makes the partial file and locks it.
+    pub(super) fn create(path: &Path) -> Result<Self, VolumeError> {
+        let io_error =
+            |path: &Path, action: &str, source| VolumeError::Io { path: path.to_owned(), action: action.to_owned(), source };
+        let refused = |path: &Path, reason: &str| VolumeError::Refused { path: path.to_owned(), reason: reason.to_owned() };
+        let Some(name) = path.file_name() else {
+            return Err(refused(path, "not the name of a file"));
+        };
+        if fs::symlink_metadata(path).is_ok() {
+            return Err(refused(path, "it exists, and existing images are not overwritten"));
+        }
+        let mut partial_name = std::ffi::OsString::from(".");
+        partial_name.push(name);
+        partial_name.push(".partial");
+        let partial = path.with_file_name(partial_name);
+        let file = File::options().read(true).write(true).create_new(true).open(&partial).map_err(|source| {
+            if source.kind() == io::ErrorKind::AlreadyExists {
+                refused(&partial, "another run is writing this image, or one was killed; remove the file if none runs")
+            } else {
+                io_error(&partial, "creating the image", source)
+            }
+        })?;
+        let partial_file = Self { file, path: path.to_owned(), partial, published: false };
+        flock(&partial_file.file, FlockOperation::NonBlockingLockExclusive)
+            .map_err(|errno| io_error(&partial_file.partial, "locking the image", errno.into()))?;
+        Ok(partial_file)
+    }
+
+    /// The name that the file is to have.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Makes the file this long; what was not written reads as zeros.
+    pub(super) fn set_size(&self, bytes: u64) -> Result<(), VolumeError> {
+        self.file.set_len(bytes).map_err(|source| self.io_error("setting the image's size".to_owned(), source))
+    }
+
+    /// Writes all of `bytes` at an offset.
+    pub(super) fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<(), VolumeError> {
+        self.file.write_all_at(bytes, offset).map_err(|source| self.io_error(format!("writing at offset {offset}"), source))
+    }
+
+    /// Writes slices one behind the other from an offset on.
+    pub(super) fn write_slices_at(&self, mut offset: u64, slices: &mut [IoSlice<'_>]) -> Result<(), VolumeError> {
+        let mut rest = slices;
+        while !rest.is_empty() {
+            let now = rest.len().min(MOST_SLICES);
+            match rustix::io::pwritev(&self.file, &rest[..now], offset) {
+                Ok(0) => return Err(self.io_error(format!("writing at offset {offset}"), io::ErrorKind::WriteZero.into())),
+                Ok(written) => {
+                    offset += written as u64;
+                    IoSlice::advance_slices(&mut rest, written);
+                }
+                Err(rustix::io::Errno::INTR) => {}
+                Err(errno) => return Err(self.io_error(format!("writing at offset {offset}"), errno.into())),
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the file its name; with `sync`, it is on stable storage when this returns.
+    pub(super) fn publish(mut self, sync: bool) -> Result<(), VolumeError> {
+        if sync {
+            self.file.sync_data().map_err(|source| self.io_error("syncing the image".to_owned(), source))?;
+        }
+        match renameat_with(CWD, &self.partial, CWD, &self.path, RenameFlags::NOREPLACE) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::EXIST) => {
+                return Err(VolumeError::Refused {
+                    path: self.path.clone(),
+                    reason: "a file of this name appeared while the image was written".to_owned(),
+                });
+            }
+            // Some file systems can't rename without replacing; a link never replaces.
+            Err(rustix::io::Errno::INVAL) => {
+                fs::hard_link(&self.partial, &self.path)
+                    .and_then(|()| fs::remove_file(&self.partial))
+                    .map_err(|source| self.io_error("naming the image".to_owned(), source))?;
+            }
+            Err(errno) => return Err(self.io_error("naming the image".to_owned(), errno.into())),
+        }
+        self.published = true;
+        if sync {
+            let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            File::open(folder)
+                .and_then(|folder| folder.sync_all())
+                .map_err(|source| self.io_error("syncing the image's folder".to_owned(), source))?;
+        }
+        Ok(())
+    }
+
+    fn io_error(&self, action: String, source: io::Error) -> VolumeError {
+        VolumeError::Io { path: self.path.clone(), action, source }
+    }
+}
+
+impl Drop for PartialFile {
+    fn drop(&mut self) {
+        if !self.published {
+            // Nothing more can be done for a partial file that can't be removed.
+            let _ = fs::remove_file(&self.partial);
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! A file of an image: opened read-only under a shared lock, read at offsets, and known by its identity.
+//!
+//! The lock is advisory (`flock`): it keeps out programs that ask for an exclusive one, as Hercules and tapegate's own
+//! writers do, and no others. What else may write to the image is found out afterwards by
+//! [`check_unchanged`](ImageFile::check_unchanged).
+
+use std::fs::File;
+use std::io;
+use std::io::Seek;
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+use serde::{Deserialize, Serialize};
+
+use super::error::VolumeError;
+
+/// What a volume's files were when it was opened: equal fingerprints mean that nothing was written in between.
+///
+/// Block devices keep no useful times, so for them only device and size tell; whether such a volume changed while it
+/// was copied is known only from its content.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fingerprint {
+    /// One identity a file, in the order in which the volume has them.
+    pub files: Vec<FileIdentity>,
+}
+
+/// Identity and state of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileIdentity {
+    /// Device that holds the file.
+    pub dev: u64,
+    /// Inode number.
+    pub ino: u64,
+    /// Size in bytes; of a block device, its capacity.
+    pub size_bytes: u64,
+    /// Time of the last write in nanoseconds since 1970; 0 for a block device.
+    pub mtime_ns: i128,
+    /// Time of the last change of content or attributes, likewise.
+    pub ctime_ns: i128,
+}
+
+/// An opened file of an image.
+#[derive(Debug)]
+pub(super) struct ImageFile {
+    path: PathBuf,
+    file: File,
+    identity: FileIdentity,
+}
+
+impl ImageFile {
+    /// Opens a file or block device for reading, under a shared lock.
+    pub(super) fn open(path: &Path) -> Result<Self, VolumeError> {
+        let io_error = |action: &str, source| VolumeError::Io { path: path.to_owned(), action: action.to_owned(), source };
+        let file = File::open(path).map_err(|source| io_error("opening the image", source))?;
+        let identity = identity(&file).map_err(|source| io_error("reading the image's attributes", source))?;
+        let Some(identity) = identity else {
+            return Err(VolumeError::Refused { path: path.to_owned(), reason: "neither a file nor a block device".to_owned() });
+        };
+        match flock(&file, FlockOperation::NonBlockingLockShared) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                return Err(VolumeError::Refused {
+                    path: path.to_owned(),
+                    reason: "another program has it locked for writing".to_owned(),
+                });
+            }
+            Err(errno) => return Err(io_error("locking the image", errno.into())),
+        }
+        Ok(Self { path: path.to_owned(), file, identity })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Bytes of the file when it was opened.
+    pub(super) const fn size_bytes(&self) -> u64 {
+        self.identity.size_bytes
+    }
+
+    pub(super) const fn identity(&self) -> FileIdentity {
+        self.identity
+    }
+
+    /// Reads exactly `buffer`; bytes past the end of the file are an error.
+    pub(super) fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), VolumeError> {
+        self.file.read_exact_at(buffer, offset).map_err(|source| {
+            if source.kind() == io::ErrorKind::UnexpectedEof {
+                self.corrupt(offset, format!("the file ends before the {} bytes that belong here", buffer.len()))
+            } else {
+                VolumeError::Io { path: self.path.clone(), action: format!("reading at offset {offset}"), source }
+            }
+        })
+    }
+
+    /// Reads up to `most` bytes from the start of the file.
+    pub(super) fn read_head(&self, most: usize) -> Result<Vec<u8>, VolumeError> {
+        let length = usize::try_from(self.size_bytes()).map_or(most, |size| size.min(most));
+        let mut head = vec![0; length];
+        self.read_at(0, &mut head)?;
+        Ok(head)
+    }
+
+    /// An error about the bytes at `offset`.
+    pub(super) fn corrupt(&self, offset: u64, reason: impl Into<String>) -> VolumeError {
+        VolumeError::Corrupt { path: self.path.clone(), offset, reason: reason.into() }
+    }
+
+    /// An error about something right that is not done.
+    pub(super) fn unsupported(&self, reason: impl Into<String>) -> VolumeError {
+        VolumeError::Unsupported { path: self.path.clone(), reason: reason.into() }
+    }
+
+    /// Looks again whether anyone wrote to the file since it was opened.
+    pub(super) fn check_unchanged(&self) -> Result<(), VolumeError> {
+        let now = identity(&self.file)
+            .map_err(|source| VolumeError::Io {
+                path: self.path.clone(),
+                action: "reading the image's attributes".to_owned(),
+                source,
+            })?
+            .unwrap_or(self.identity);
+        let was = self.identity;
+        let changed = if now.size_bytes != was.size_bytes {
+            format!("its size went from {} to {} bytes", was.size_bytes, now.size_bytes)
+        } else if now.mtime_ns != was.mtime_ns {
+            "it was written to (modification time)".to_owned()
+        } else if now.ctime_ns != was.ctime_ns {
+            "it was written to, or its attributes changed (change time)".to_owned()
+        } else {
+            return Ok(());
+        };
+        Err(VolumeError::Refused { path: self.path.clone(), reason: format!("the volume changed while it was read: {changed}") })
+    }
+}
+
+/// Identity of an opened file; `None` if it is neither a file nor a block device.
+fn identity(file: &File) -> io::Result<Option<FileIdentity>> {
+    let metadata = file.metadata()?;
+    let nanoseconds = |seconds: i64, rest: i64| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
+    let (size_bytes, mtime_ns, ctime_ns) = if metadata.is_file() {
+        (
+            metadata.len(),
+            nanoseconds(metadata.mtime(), metadata.mtime_nsec()),
+            nanoseconds(metadata.ctime(), metadata.ctime_nsec()),
+        )
+    } else if metadata.file_type().is_block_device() {
+        // The file position is used by nothing else: all reads give their offset.
+        let mut file = file;
+        (file.seek(io::SeekFrom::End(0))?, 0, 0)
+    } else {
+        return Ok(None);
+    };
+    Ok(Some(FileIdentity { dev: metadata.dev(), ino: metadata.ino(), size_bytes, mtime_ns, ctime_ns }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_grows_is_told_from_one_that_does_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("image");
+        std::fs::write(&path, [1; 100]).unwrap();
+        let file = ImageFile::open(&path).unwrap();
+        file.check_unchanged().unwrap();
+        std::fs::write(&path, [1; 101]).unwrap();
+        let message = file.check_unchanged().unwrap_err().to_string();
+        assert!(message.ends_with("its size went from 100 to 101 bytes"), "{message}");
+    }
+
+    #[test]
+    fn a_file_locked_for_writing_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("image");
+        std::fs::write(&path, [1; 100]).unwrap();
+        let writer = File::options().write(true).open(&path).unwrap();
+        flock(&writer, FlockOperation::NonBlockingLockExclusive).unwrap();
+        assert!(matches!(ImageFile::open(&path), Err(VolumeError::Refused { .. })));
+    }
+
+    #[test]
+    fn a_folder_is_no_image() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(ImageFile::open(folder.path()).is_err());
+    }
+}
