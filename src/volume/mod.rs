@@ -1,12 +1,17 @@
 //! An opened volume: units of a disk image, whatever its format.
 
+mod compressed;
+mod compressed_file;
+mod detect;
 mod error;
+mod fixed_block;
 mod format;
 mod image_file;
 mod naming;
 mod open;
 mod opened;
 mod plain_ckd;
+mod raw_track;
 mod shape;
 mod slots;
 mod stage;

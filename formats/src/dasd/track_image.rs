@@ -69,10 +69,9 @@ impl Expander {
     /// When the image is too short, damaged, or would be longer than `out`.
     pub fn expand(&mut self, image: &[u8], out: &mut [u8]) -> Result<usize, ImageError> {
         let room = out.len();
-        let (Some((header, content)), Some((out_header, out_content))) = (
-            image.split_first_chunk::<IMAGE_HEADER_BYTES>(),
-            out.split_first_chunk_mut::<IMAGE_HEADER_BYTES>(),
-        ) else {
+        let (Some((header, content)), Some((out_header, out_content))) =
+            (image.split_first_chunk::<IMAGE_HEADER_BYTES>(), out.split_first_chunk_mut::<IMAGE_HEADER_BYTES>())
+        else {
             return Err(ImageError::Short { length: image.len() });
         };
         *out_header = *header;
@@ -240,12 +239,8 @@ mod tests {
 
     use super::*;
 
-    const EVERY: [Compression; 4] = [
-        Compression::None,
-        Compression::Zlib { level: 1 },
-        Compression::Zlib { level: 6 },
-        Compression::Bzip2 { level: 9 },
-    ];
+    const EVERY: [Compression; 4] =
+        [Compression::None, Compression::Zlib { level: 1 }, Compression::Zlib { level: 6 }, Compression::Bzip2 { level: 9 }];
 
     fn round_trip(unit: &[u8], compression: Compression) -> (u8, usize, Vec<u8>) {
         let mut images = vec![0x77];
