@@ -18,6 +18,11 @@ mod stage;
 
 pub mod create;
 
+#[cfg(test)]
+mod damage_tests;
+#[cfg(test)]
+mod round_trip_tests;
+
 pub use error::VolumeError;
 pub use format::{ImageFormat, UnknownFormat};
 pub use image_file::{FileIdentity, Fingerprint};
