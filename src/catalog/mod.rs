@@ -14,14 +14,14 @@ mod vtoc;
 pub use data_set::{DataSet, DataSetKind, Extent, OtherExtent};
 pub use label::VolumeLabel;
 pub use members::{Directory, Member, read_directory};
-pub use source::TrackSource;
+pub use source::{TrackSource, VolumeTracks};
 pub use used::{UsedEnd, UsedTracks, used_tracks};
 pub use vtoc::VtocInfo;
 
 use tapegate_formats::volume::name::DsName;
 
 use crate::finding::Finding;
-use crate::volume::VolumeError;
+use crate::volume::{Shape, Stage, UnitIndex, Volume, VolumeError};
 use vtoc::Vtoc;
 
 /// What a volume says about its content.
@@ -42,6 +42,28 @@ impl Catalog {
     #[must_use]
     pub const fn without_vtoc(label: VolumeLabel) -> Self {
         Self { label, vtoc: None, data_sets: Vec::new(), findings: Vec::new() }
+    }
+
+    /// Reads what lies on an opened volume; of a fixed-block volume that is its label.
+    ///
+    /// # Errors
+    /// When the volume can't be read.
+    pub fn of_volume(volume: &Volume) -> Result<Self, VolumeError> {
+        if let Some(tracks) = VolumeTracks::new(volume) {
+            return Self::read(&tracks);
+        }
+        let mut label = VolumeLabel::Unlabelled;
+        if let Shape::FixedBlock(shape) = volume.shape() {
+            // Block 1 may be in the first unit or, where a unit is one block, in the second.
+            let units = u32::from(shape.unit_blocks < 2) + 1;
+            let mut stage = Stage::new();
+            volume.read_units(UnitIndex(0), units.min(volume.shape().units()), &mut stage)?;
+            let bytes: Vec<u8> = stage.units().flat_map(|unit| unit.body).copied().collect();
+            if let Some(block_1) = bytes.get(shape.block_bytes as usize..) {
+                label = VolumeLabel::of_fixed_block(block_1);
+            }
+        }
+        Ok(Self::without_vtoc(label))
     }
 
     /// Reads label and VTOC. A blank volume, or one without a VTOC, has an empty catalog; damage is a finding.
