@@ -154,6 +154,11 @@ impl DataSet {
         }
     }
 
+    /// All its extents: those of data, then the others.
+    pub fn all_extents(&self) -> impl Iterator<Item = Extent> + use<'_> {
+        self.extents.iter().copied().chain(self.other_extents.iter().map(|other| other.extent))
+    }
+
     /// The track of the volume that is the data set's track `relative`, counted from 0 over its data extents.
     #[must_use]
     pub fn track(&self, relative: u32) -> Option<TrackIndex> {

@@ -8,6 +8,7 @@ mod members;
 pub(crate) mod memory;
 mod overlap;
 mod source;
+mod space;
 mod used;
 mod vtoc;
 

@@ -25,8 +25,7 @@ pub(super) fn check(data_sets: &mut [DataSet], vtoc: &VtocInfo, findings: &mut V
 
     let mut claims: Vec<(Extent, Owner)> = vec![(vtoc.extent, Owner::Vtoc)];
     for (index, data_set) in data_sets.iter().enumerate() {
-        let others = data_set.other_extents.iter().map(|other| &other.extent);
-        claims.extend(data_set.extents.iter().chain(others).map(|extent| (*extent, Owner::DataSet(index))));
+        claims.extend(data_set.all_extents().map(|extent| (extent, Owner::DataSet(index))));
     }
     claims.sort_by_key(|(extent, _)| extent.first);
     // Sorted by first track, a claim can only overlap those before it that reach farthest.
