@@ -163,11 +163,14 @@ fn notes(entry: &DataSetDocument) -> String {
         DataSetKind::Unknown => String::new(),
         kind => kind.to_string(),
     };
-    let multi_volume = format!("volume {} of several", entry.volume_sequence);
+    let sequence = format!("volume {}", entry.volume_sequence);
+    // Only sequential data sets go on on other volumes, and a system marks the last volume when it closes the data set.
+    let goes_on = matches!(entry.kind, DataSetKind::Sequential | DataSetKind::Extended) && !entry.last_volume;
     for (applies, note) in [
         (entry.large_format, "large"),
         (entry.system_managed, "SMS"),
-        (entry.volume_sequence > 1 || !entry.last_volume, multi_volume.as_str()),
+        (entry.volume_sequence > 1, sequence.as_str()),
+        (goes_on, "not marked as ending here"),
         (entry.key_length > 0, "keyed"),
         (!entry.other_extents.is_empty(), "other extents"),
         (entry.defective, "DEFECTIVE"),

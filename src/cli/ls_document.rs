@@ -155,7 +155,9 @@ impl VolumeDocument {
 
 impl VtocDocument {
     pub(super) fn of(vtoc: &VtocInfo, catalog: &Catalog, geometry: &Geometry) -> Self {
-        let tracks = vtoc.cylinders.saturating_mul(u32::from(geometry.heads())).min(geometry.tracks());
+        // MVS counts alternate cylinders in the format-4 DSCB of old devices; nothing is ever allocated there.
+        let primary = geometry.device().model_for(geometry.cylinders()).map_or(u32::MAX, |model| model.cylinders);
+        let tracks = vtoc.cylinders.min(primary).saturating_mul(u32::from(geometry.heads())).min(geometry.tracks());
         Self {
             extent: ExtentDocument::of(vtoc.extent, None, geometry),
             cylinders: vtoc.cylinders,
