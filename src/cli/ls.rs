@@ -2,43 +2,55 @@
 
 use std::io::{self, Write};
 
+use clap::Args;
 use tapegate_formats::dasd::geometry::Geometry;
 
 use super::ls_document::{
     DataSetDocument, Document, MemberDocument, ShapeDocument, StatisticsDocument, UsedDocument, VolumeDocument, VtocDocument,
 };
+use super::exit::{Exit, report};
 use super::volume_args::VolumeArgs;
 use crate::catalog::{Catalog, DataSetKind, TrackSource, VolumeTracks, read_directory, used_tracks};
 use crate::finding::Finding;
 use crate::plan::pattern::{Pattern, Selection};
 use crate::volume::Shape;
 
-/// Lists the data sets of a volume
-#[derive(Debug, Clone, clap::Args)]
+/// Lists what lies on a volume: its label, its VTOC and its data sets.
+///
+/// USED% is reckoned from DS1LSTAR, in whole tracks; with --used, from the end-of-file record.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Example:\n  tapegate ls mvsres.3350 'SYS1.**' --members")]
 pub struct LsArgs {
     #[command(flatten)]
-    volume: VolumeArgs,
-    /// Names to list, as in SYS1.*, SYS1.**, USER%.CNTL; all if there is none
-    patterns: Vec<Pattern>,
-    /// Names not to list
+    pub volume: VolumeArgs,
+
+    /// Data sets to list: `*` within a qualifier, `**` for any number of qualifiers, `%` for one character. Without a
+    /// pattern all are listed.
+    #[arg(value_name = "PATTERN")]
+    pub patterns: Vec<Pattern>,
+
+    /// Data sets to leave out.
     #[arg(long, value_name = "PATTERN")]
-    exclude: Vec<Pattern>,
-    /// List the members of partitioned data sets too
+    pub exclude: Vec<Pattern>,
+
+    /// List the members of partitioned data sets too.
     #[arg(long)]
-    members: bool,
-    /// Walk each data set to its end-of-file record to tell the tracks in use
+    pub members: bool,
+
+    /// Walk each data set to its end-of-file record to find the tracks in use.
     #[arg(long)]
-    used: bool,
-    /// Write one JSON document
+    pub used: bool,
+
+    /// Print JSON.
     #[arg(long)]
-    json: bool,
+    pub json: bool,
 }
 
-/// Lists the volume.
+/// Runs the command.
 ///
 /// # Errors
-/// When the volume can't be read or `out` can't be written.
-pub fn run(args: &LsArgs, out: &mut dyn Write) -> anyhow::Result<Vec<Finding>> {
+/// When the volume can't be read.
+pub fn run(args: &LsArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let volume = args.volume.open()?;
     let catalog = Catalog::of_volume(&volume)?;
     let mut document = Document {
@@ -56,8 +68,9 @@ pub fn run(args: &LsArgs, out: &mut dyn Write) -> anyhow::Result<Vec<Finding>> {
         writeln!(out)?;
     } else {
         print(&document, volume.shape(), out)?;
+        report(&document.findings);
     }
-    Ok(document.findings)
+    Ok(Exit::after(&document.findings))
 }
 
 /// Adds the chosen data sets to the document.
@@ -118,9 +131,6 @@ fn print(document: &Document, shape: &Shape, out: &mut dyn Write) -> io::Result<
         }
         None if matches!(shape, Shape::Ckd(_)) => writeln!(out, "No VTOC")?,
         None => {}
-    }
-    for finding in &document.findings {
-        writeln!(out, "! {finding}")?;
     }
     Ok(())
 }
@@ -204,7 +214,7 @@ fn print_table(entries: &[DataSetDocument], out: &mut dyn Write) -> io::Result<(
             print_member(member, out)?;
         }
     }
-    writeln!(out)
+    Ok(())
 }
 
 fn print_row(row: &[String], widths: &[usize], out: &mut dyn Write) -> io::Result<()> {

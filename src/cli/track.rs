@@ -3,27 +3,34 @@
 use std::io::Write;
 
 use anyhow::{Context, bail};
+use clap::Args;
 use serde::Serialize;
 use tapegate_formats::dasd::address::Cchh;
 use tapegate_formats::dasd::track::{HOME_ADDRESS_BYTES, Record, Track};
 
 use super::dump::write_dump;
+use super::exit::{Exit, report};
 use super::volume_args::VolumeArgs;
 use crate::catalog::{TrackSource, VolumeTracks};
 use crate::finding::Finding;
 
-/// Shows a track: home address, count fields, keys and data
-#[derive(Debug, Clone, clap::Args)]
+/// Shows a track: home address, count fields, keys and data.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Example:\n  tapegate track mvsres.3350 0 0")]
 pub struct TrackArgs {
     #[command(flatten)]
-    volume: VolumeArgs,
-    /// Cylinder, from 0
-    cylinder: u32,
-    /// Head, from 0
-    head: u16,
-    /// Write one JSON document
+    pub volume: VolumeArgs,
+
+    /// Cylinder, from 0.
+    #[arg(value_name = "CYL")]
+    pub cylinder: u32,
+
+    /// Head, from 0.
+    pub head: u16,
+
+    /// Print JSON.
     #[arg(long)]
-    json: bool,
+    pub json: bool,
 }
 
 /// The JSON document.
@@ -73,11 +80,11 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Prints the track.
+/// Runs the command.
 ///
 /// # Errors
-/// When the volume can't be read or has no such track, or `out` can't be written.
-pub fn run(args: &TrackArgs, out: &mut dyn Write) -> anyhow::Result<Vec<Finding>> {
+/// When the volume can't be read or has no such track.
+pub fn run(args: &TrackArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let volume = args.volume.open()?;
     let path = volume.path().display();
     let Some(tracks) = VolumeTracks::new(&volume) else {
@@ -117,14 +124,15 @@ pub fn run(args: &TrackArgs, out: &mut dyn Write) -> anyhow::Result<Vec<Finding>
         };
         serde_json::to_writer_pretty(&mut *out, &document)?;
         writeln!(out)?;
-        return Ok(findings);
+        return Ok(Exit::after(&findings));
     }
 
+    report(&findings);
     writeln!(out, "{address} (track {}), {} bytes, home address {}", index.0, bytes.len(), hex(home).to_uppercase())?;
     let Some(track) = walked else {
         writeln!(out, "its records can't be walked; the slot is")?;
         write_dump(out, &bytes, 2)?;
-        return Ok(findings);
+        return Ok(Exit::after(&findings));
     };
     for record in track.records() {
         let count = record.count;
@@ -149,5 +157,5 @@ pub fn run(args: &TrackArgs, out: &mut dyn Write) -> anyhow::Result<Vec<Finding>
             write_dump(out, record.data, 4)?;
         }
     }
-    Ok(findings)
+    Ok(Exit::after(&findings))
 }

@@ -1,32 +1,37 @@
-//! How a volume is named on the command line.
+//! The arguments of every command that opens a volume.
 
 use std::path::PathBuf;
 
+use clap::Args;
+
 use crate::volume::{ImageFormat, OpenOptions, Volume, VolumeError};
 
-/// The volume, and what its content can't tell.
-#[derive(Debug, Clone, clap::Args)]
+/// Which volume, and how to open it.
+#[derive(Debug, Clone, Args)]
 pub struct VolumeArgs {
-    /// Disk image or block device; its format is found from its content
+    /// Disk image or block device.
     pub volume: PathBuf,
-    /// Format of the image, where the content can't tell it (raw-track, fba)
+
+    /// Format of the image, where its content can't tell.
     #[arg(long = "type", value_name = "FORMAT")]
     pub kind: Option<ImageFormat>,
-    /// Shadow file over the image; several from the lowest up
-    #[arg(long = "shadow", value_name = "FILE")]
-    pub shadows: Vec<PathBuf>,
-    /// Name of the shadow files as in Hercules' sf=
-    #[arg(long, value_name = "PATTERN")]
-    pub shadow_pattern: Option<PathBuf>,
+
+    /// Shadow files over the image, the lowest first.
+    #[arg(long, value_name = "FILE")]
+    pub shadow: Vec<PathBuf>,
+
+    /// Shadow files by the name that Hercules is given in `sf=`, with their number before the first dot.
+    #[arg(long, value_name = "NAME", conflicts_with = "shadow")]
+    pub sf: Option<PathBuf>,
 }
 
 impl VolumeArgs {
-    /// Opens the volume for reading.
+    /// Opens the volume read-only.
     ///
     /// # Errors
-    /// As [`Volume::open`].
+    /// When it is no image, damaged, or held by another program.
     pub fn open(&self) -> Result<Volume, VolumeError> {
-        let options = OpenOptions { kind: self.kind, shadows: self.shadows.clone(), shadow_pattern: self.shadow_pattern.clone() };
+        let options = OpenOptions { kind: self.kind, shadows: self.shadow.clone(), shadow_pattern: self.sf.clone() };
         Volume::open(&self.volume, &options)
     }
 }
