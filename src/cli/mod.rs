@@ -1,10 +1,14 @@
 //! The command line: one file a command, each of which parses, calls and prints.
 
 mod choice;
+mod dump;
 mod exit;
+mod ls;
+mod ls_document;
 mod plan;
 mod progress;
 mod snapshot;
+mod track;
 mod volume_args;
 
 use clap::{Parser, Subcommand};
@@ -27,6 +31,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Ls(ls::LsArgs),
+    Track(track::TrackArgs),
     Plan(plan::PlanArgs),
     Snapshot(snapshot::SnapshotArgs),
 }
@@ -39,6 +45,8 @@ impl Cli {
     pub fn run(&self) -> anyhow::Result<Exit> {
         let out = &mut std::io::stdout().lock();
         match &self.command {
+            Command::Ls(args) => ls::run(args, out),
+            Command::Track(args) => track::run(args, out),
             Command::Plan(args) => plan::run(args, out),
             Command::Snapshot(args) => snapshot::run(args, out),
         }
