@@ -105,6 +105,12 @@ pub enum TapeDefect {
     /// The file ends between the chunks of a block.
     #[error("the file ends inside a block")]
     EndInBlock,
+    /// More files than are listed.
+    #[error("more than {most} files on one tape")]
+    TooManyFiles {
+        /// How many are.
+        most: usize,
+    },
     /// The data of a file ends in an encoded unit.
     #[error("the file's data ends inside an encoded unit")]
     EndInUnit,
