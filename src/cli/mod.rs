@@ -5,6 +5,10 @@ mod exit;
 mod plan;
 mod progress;
 mod snapshot;
+mod tape;
+mod tape_extract;
+mod tape_map;
+mod tape_verify;
 mod volume_args;
 
 use clap::{Parser, Subcommand};
@@ -29,6 +33,7 @@ pub struct Cli {
 enum Command {
     Plan(plan::PlanArgs),
     Snapshot(snapshot::SnapshotArgs),
+    Tape(tape::TapeArgs),
 }
 
 impl Cli {
@@ -41,6 +46,7 @@ impl Cli {
         match &self.command {
             Command::Plan(args) => plan::run(args, out),
             Command::Snapshot(args) => snapshot::run(args, out),
+            Command::Tape(args) => tape::run(args, out),
         }
     }
 }

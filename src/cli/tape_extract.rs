@@ -8,9 +8,10 @@ use anyhow::{Context, bail};
 use clap::Args;
 use tapegate_formats::tape::record_format::{RecordFormat, RecordKind};
 
+use super::tape::read;
 use crate::finding::Finding;
 use crate::tape::partial::{beside, sync_directory};
-use crate::tape::{ContentEnd, ExtractForm, LabelStyle, TapeFile, TapeImage, TapeStructure, extract, read_structure};
+use crate::tape::{ContentEnd, ExtractForm, LabelStyle, TapeFile, TapeImage, TapeStructure, extract};
 
 /// Writes the bytes of one file of a tape to standard output or a file.
 ///
@@ -54,7 +55,7 @@ pub struct TapeExtractArgs {
 /// When the file is no tape, there is no such file on it, it is damaged, or reading or writing fails.
 pub fn run(args: &TapeExtractArgs, out: &mut dyn Write) -> anyhow::Result<Vec<Finding>> {
     let image = TapeImage::open(&args.tape)?;
-    let tape = read_structure(&image, |_| {})?;
+    let tape = read(&image)?;
     let file = find(&tape, args)?;
     let form = form(&tape, file, args)?;
     let extracted = if args.output == Path::new("-") {

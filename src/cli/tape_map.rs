@@ -6,13 +6,14 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
-use crate::finding::{Finding, Grade};
-use crate::tape::{LabelStyle, TapeEnd, TapeFile, TapeImage, TapeStructure, read_structure};
+use super::tape::read;
+use crate::finding::Finding;
+use crate::tape::{LabelStyle, TapeEnd, TapeFile, TapeImage, TapeStructure};
 
 /// Lists what lies on an AWS or HET tape: files, attributes, block counts and offsets.
 ///
 /// Labels are read by their place on the tape. The block count of each trailer label is compared with the blocks that
-/// are there, and the tape is walked to its end; whatever does not fit is told below the table.
+/// are there, and the tape is walked to its end; whatever does not fit is told on standard error.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  tapegate tape map backup.aws")]
 pub struct TapeMapArgs {
@@ -78,27 +79,14 @@ struct FileEntry<'a> {
 /// When the file is no tape, the medium fails, or nobody reads the output.
 pub fn run(args: &TapeMapArgs, out: &mut dyn Write) -> anyhow::Result<Vec<Finding>> {
     let image = TapeImage::open(&args.tape)?;
-    let tape = read_structure(&image, |_| {})?;
+    let tape = read(&image)?;
     if args.json {
         serde_json::to_writer_pretty(&mut *out, &document(&image, &tape))?;
         writeln!(out)?;
     } else {
         write_table(&image, &tape, out)?;
-        write_findings(&tape.findings, out)?;
     }
     Ok(tape.findings)
-}
-
-/// Findings as lines below a table.
-pub(super) fn write_findings(findings: &[Finding], out: &mut dyn Write) -> std::io::Result<()> {
-    for finding in findings {
-        let grade = match finding.grade {
-            Grade::Note => "note",
-            Grade::Damage => "damage",
-        };
-        writeln!(out, "{grade}: {finding}")?;
-    }
-    Ok(())
 }
 
 /// One line that says which tape it is.

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::tape_map::{end_words, write_findings, write_title};
+use super::tape::read;
+use super::tape_map::{end_words, write_title};
 use crate::finding::{Finding, Grade};
-use crate::tape::{TapeImage, TapeStructure, read_structure};
+use crate::tape::{TapeImage, TapeStructure};
 
 /// Checks a tape: chunks, blocks, labels, block counts, and its end.
 #[derive(Debug, Args)]
@@ -24,10 +25,9 @@ pub struct TapeVerifyArgs {
 /// When the file is no tape, the medium fails, or nobody reads the output.
 pub fn run(args: &TapeVerifyArgs, out: &mut dyn Write) -> anyhow::Result<Vec<Finding>> {
     let image = TapeImage::open(&args.tape)?;
-    let tape = read_structure(&image, |_| {})?;
+    let tape = read(&image)?;
     write_title(&image, &tape, out)?;
     write_structure(&tape, out)?;
-    write_findings(&tape.findings, out)?;
     Ok(tape.findings)
 }
 
