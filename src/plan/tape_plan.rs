@@ -259,7 +259,7 @@ mod tests {
             let position: u64 = lengths[..j].iter().sum();
             assert_eq!(TapePlan::place(file, &sizes, u32::try_from(j).unwrap()), position + 6 * (position / 64 + 1));
         }
-        assert_eq!(file.stream_bytes, lengths.iter().sum());
+        assert_eq!(file.stream_bytes, lengths.iter().sum::<u64>());
     }
 
     #[test]

@@ -7,7 +7,7 @@
 use std::io::IoSlice;
 use std::ops::Range;
 
-use tapegate_formats::dasd::track::{Record, Track};
+use tapegate_formats::dasd::track::{COUNT_BYTES, Record, Track};
 use tapegate_formats::tape::chunk::{CHUNK_HEADER_BYTES, ChunkHeader};
 use tapegate_formats::tape::unit::{UNIT_HEADER_BYTES, unit_header};
 use zerocopy::IntoBytes;
@@ -16,22 +16,30 @@ use super::digest::UnitDigest;
 use crate::plan::{BlockedStream, UnitBlocks};
 use crate::volume::{Stage, UnitIndex};
 
-/// Headers and digests of the units of a stage in `tracks` form.
+/// What a stage becomes on tape: headers and digests beside the bodies that stay in the stage.
 #[derive(Debug, Default)]
 pub(crate) struct EncodedStage {
+    /// Unit headers, in `tracks` form.
     headers: Vec<[u8; UNIT_HEADER_BYTES as usize]>,
-    /// Encoded length of each unit.
+    /// The blocks in order, in `blocks` form: number of the unit in the stage, and the data's bytes in its body.
+    blocks: Vec<(usize, Range<usize>)>,
+    /// Bytes of each unit's stream: header and body, or the data of its blocks.
     pub(crate) sizes: Vec<u32>,
     /// Digest of each unit.
     pub(crate) digests: Vec<UnitDigest>,
 }
 
 impl EncodedStage {
-    /// Makes headers and digests of the units that `stage` holds, of which the first is `first`.
-    pub(crate) fn encode(&mut self, first: UnitIndex, stage: &Stage) {
+    fn clear(&mut self) {
         self.headers.clear();
+        self.blocks.clear();
         self.sizes.clear();
         self.digests.clear();
+    }
+
+    /// Encodes the units that `stage` holds, of which the first is `first`, in `tracks` form.
+    pub(crate) fn encode_tracks(&mut self, first: UnitIndex, stage: &Stage) {
+        self.clear();
         for (unit, number) in stage.units().zip(first.0..) {
             self.headers.push(unit_header(number, unit.kind, unit.body));
             self.digests.push(UnitDigest::of(unit.body));
@@ -40,14 +48,59 @@ impl EncodedStage {
         }
     }
 
-    /// Encoded bytes of all units.
+    /// Encodes the units of a stage in `blocks` form, and compares them with the file's block table.
+    ///
+    /// `home` gives the home address of a unit by its place in the stage. An error is the place in the stage of the
+    /// unit that does not have the blocks that were planned.
+    pub(crate) fn encode_blocks(
+        &mut self,
+        stage: &Stage,
+        home: impl Fn(usize) -> [u8; 4],
+        planned: &[UnitBlocks],
+    ) -> Result<(), usize> {
+        self.clear();
+        for (at, unit) in stage.units().enumerate() {
+            let track = Track::from_bytes(unit.body, home(at)).map_err(|_| at)?;
+            let found = measure_blocks(track).ok_or(at)?;
+            if planned.get(at) != Some(&found) {
+                return Err(at);
+            }
+            let mut hasher = blake3::Hasher::new();
+            for record in track_blocks(track) {
+                hasher.update(record.data);
+                let start = record.offset + COUNT_BYTES;
+                self.blocks.push((at, start..start + record.data.len()));
+            }
+            self.digests.push(UnitDigest::from_hash(&hasher.finalize()));
+            self.sizes.push(found.bytes);
+        }
+        Ok(())
+    }
+
+    /// Bytes of all units' streams.
     pub(crate) fn bytes(&self) -> u64 {
         self.sizes.iter().map(|&size| u64::from(size)).sum()
     }
 
-    /// The stream's bytes in order: header, body, header, body.
+    /// The stream's bytes in order, in `tracks` form: header, body, header, body.
     pub(crate) fn parts<'a>(&'a self, stage: &'a Stage) -> impl Iterator<Item = &'a [u8]> {
         self.headers.iter().zip(stage.units()).flat_map(|(header, unit)| [&header[..], unit.body])
+    }
+
+    /// The blocks in order, in `blocks` form.
+    pub(crate) fn blocks<'a>(&'a self, stage: &'a Stage) -> impl Iterator<Item = &'a [u8]> {
+        self.blocks.iter().map(|(unit, range)| &stage.body(*unit)[range.clone()])
+    }
+
+    /// The chunk headers of the blocks, in `blocks` form, if the block before the first has `previous` bytes.
+    pub(crate) fn block_headers(&self, previous: u16) -> Vec<ChunkHeader> {
+        let mut previous = previous;
+        let header = |(_, range): &(usize, Range<usize>)| {
+            // The length comes out of a count field's 16 bits.
+            let length = u16::try_from(range.len()).unwrap_or(u16::MAX);
+            ChunkHeader::block(length, std::mem::replace(&mut previous, length))
+        };
+        self.blocks.iter().map(header).collect()
     }
 }
 
@@ -128,7 +181,7 @@ mod tests {
         ) {
             let bytes: Vec<u8> = parts.concat();
             let stream = BlockedStream { data: 0, bytes: bytes.len() as u64, block_bytes };
-            let mut expected = Vec::new();
+            let mut expected: Vec<u8> = Vec::new();
             let mut previous = 0;
             for block in bytes.chunks(block_bytes.into()) {
                 let length = u16::try_from(block.len()).unwrap();

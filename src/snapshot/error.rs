@@ -46,6 +46,14 @@ pub enum SnapshotError {
         /// Encoded bytes when read.
         found: u32,
     },
+    /// A unit of a data set in `blocks` form does not hold the blocks that were planned.
+    #[error("{}: {address} does not hold the blocks that were planned; the volume is in use: stop its writers", volume.display())]
+    BlocksChanged {
+        /// The volume.
+        volume: PathBuf,
+        /// The unit.
+        address: UnitAddress,
+    },
     /// The finished tape is not what the plan says.
     #[error("{}: at offset {offset}, {reason}; the tape was not kept", tape.display())]
     NotAsPlanned {

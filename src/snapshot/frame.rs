@@ -57,7 +57,7 @@ impl Labels {
         let attributes = file.spec.attributes.filter(|_| file.spec.form() == Form::Blocks);
         let (record_format, block_length, record_length) = match attributes {
             Some(attributes) => {
-                let format = RecordFormat::from_dscb(attributes.recfm);
+                let format = RecordFormat::from_ds1recfm(attributes.recfm).unwrap_or(RecordFormat::UNDEFINED);
                 // LRECL=X is X'8000' in a DSCB and 99999 in a label.
                 let record_length = if attributes.record_length == 0x8000 { 99_999 } else { attributes.record_length.into() };
                 (format, u32::from(attributes.block_length), record_length)

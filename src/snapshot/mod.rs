@@ -1,5 +1,6 @@
 //! A session: it copies a volume as it stood at T0 to the places that the plan gives.
 
+mod copier;
 mod digest;
 mod encode;
 mod error;

@@ -55,7 +55,8 @@ mod tests {
         };
         let sizes = SizeTable::from_body_bytes(vec![84; 100]);
         let tasks = stages(&[list(&[(10, 5), (0, 2)]), list(&[]), list(&[(50, 3)])], 4, Some(&sizes));
-        let seen: Vec<_> = tasks.iter().map(|task| (task.file, task.at, task.first.0, task.units, task.slot, task.position)).collect();
+        let seen: Vec<_> =
+            tasks.iter().map(|task| (task.file, task.at, task.first.0, task.units, task.slot, task.position)).collect();
         assert_eq!(seen, [(0, 0, 10, 4, 0, 0), (0, 4, 14, 1, 4, 400), (0, 5, 0, 2, 5, 500), (2, 0, 50, 3, 7, 0)]);
     }
 }

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use tapegate_formats::tape::block::{ChunkDefect, ExpandError};
+use tapegate_formats::tape::unit::UnitError;
 use thiserror::Error;
 
 /// An error of a tape: which tape, where on it, and why.
@@ -19,6 +21,24 @@ pub enum TapeError {
         /// Why it failed.
         source: io::Error,
     },
+    /// The file is something else.
+    #[error("{}: not an AWS or HET tape: {looks_like}", path.display())]
+    NotATape {
+        /// The file.
+        path: PathBuf,
+        /// What it looks like instead.
+        looks_like: String,
+    },
+    /// The tape can't be read at a place.
+    #[error("{}: damaged tape at offset {offset}: {defect}", path.display())]
+    Damaged {
+        /// The tape image.
+        path: PathBuf,
+        /// Offset of the block in the image.
+        offset: u64,
+        /// What is wrong there.
+        defect: TapeDefect,
+    },
     /// A rule forbids it.
     #[error("{}: {reason}", path.display())]
     Refused {
@@ -33,4 +53,39 @@ impl TapeError {
     pub(crate) fn io(path: &Path, action: impl Into<String>, source: io::Error) -> Self {
         Self::Io { path: path.to_owned(), action: action.into(), source }
     }
+}
+
+/// What can be wrong at a place of a tape.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum TapeDefect {
+    /// A chunk that can't be there.
+    #[error(transparent)]
+    Chunk(#[from] ChunkDefect),
+    /// A compressed block that does not expand.
+    #[error(transparent)]
+    Expand(#[from] ExpandError),
+    /// An encoded unit that is none.
+    #[error(transparent)]
+    Unit(#[from] UnitError),
+    /// The file ends in a chunk header.
+    #[error("the file ends inside a chunk header ({left} bytes are left)")]
+    EndInHeader {
+        /// Bytes of the header that are there.
+        left: u64,
+    },
+    /// The file ends in a chunk's data.
+    #[error("the file ends inside a chunk (it has {wanted} bytes, {left} are left)")]
+    EndInChunk {
+        /// Bytes that the chunk says it has.
+        wanted: u16,
+        /// Bytes that are there.
+        left: u64,
+    },
+    /// The file ends between the chunks of a block.
+    #[error("the file ends inside a block")]
+    EndInBlock,
+    /// The data of a file ends in an encoded unit.
+    #[error("the file's data ends inside an encoded unit")]
+    EndInUnit,
 }
