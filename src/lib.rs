@@ -4,6 +4,7 @@
 //! → [`tape`], and [`restore`] back. Each knows only those before it.
 
 pub mod catalog;
+pub mod cli;
 pub mod finding;
 pub mod plan;
 pub mod restore;

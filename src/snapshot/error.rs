@@ -89,3 +89,15 @@ pub enum SnapshotError {
     #[error("stopped before the tape was complete")]
     Stopped,
 }
+
+impl SnapshotError {
+    /// Whether a session that ended so leaves partial tape and journal, from which a later run can go on.
+    #[must_use]
+    pub fn leaves_journal(&self) -> bool {
+        match self {
+            Self::Tape(TapeError::Io { .. }) | Self::Io { .. } | Self::Stopped => true,
+            Self::Volume(error) => matches!(error, VolumeError::Io { .. }),
+            _ => false,
+        }
+    }
+}

@@ -175,7 +175,9 @@ impl Manifest {
         });
         let files = files.collect();
         let (device, cylinders, heads, blocks) = match facts.shape {
-            Shape::Ckd(geometry) => (Some(geometry.device().to_string()), Some(geometry.cylinders()), Some(geometry.heads()), None),
+            Shape::Ckd(geometry) => {
+                (Some(geometry.device().to_string()), Some(geometry.cylinders()), Some(geometry.heads()), None)
+            }
             Shape::FixedBlock(shape) => (None, None, None, Some(shape.blocks)),
         };
         Self {

@@ -1,0 +1,46 @@
+//! The command line: one file a command, each of which parses, calls and prints.
+
+mod choice;
+mod exit;
+mod plan;
+mod progress;
+mod snapshot;
+mod volume_args;
+
+use clap::{Parser, Subcommand};
+
+pub use exit::{Exit, report};
+
+/// Snapshots mainframe and fixed-block disk volumes onto labelled virtual tape, and puts them back.
+///
+/// Exit codes: 0 done; 1 failed, nothing half-made is left under a final name; 2 wrong usage; 3 done, but with findings
+/// about damaged, missing or doubtful content; 4 a comparison found differences.
+#[derive(Debug, Parser)]
+#[command(name = "tapegate", version, max_term_width = 100, propagate_version = true)]
+pub struct Cli {
+    /// Says what is being done; twice for more.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Plan(plan::PlanArgs),
+    Snapshot(snapshot::SnapshotArgs),
+}
+
+impl Cli {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// With whatever stopped it, told so that the operator knows what to do.
+    pub fn run(&self) -> anyhow::Result<Exit> {
+        let out = &mut std::io::stdout().lock();
+        match &self.command {
+            Command::Plan(args) => plan::run(args, out),
+            Command::Snapshot(args) => snapshot::run(args, out),
+        }
+    }
+}
