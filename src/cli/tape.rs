@@ -31,7 +31,7 @@ enum TapeCommand {
 pub fn run(args: &TapeArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let findings = match &args.command {
         TapeCommand::Map(args) => tape_map::run(args, out)?,
-        TapeCommand::Verify(args) => tape_verify::run(args, out)?,
+        TapeCommand::Verify(args) => return tape_verify::run(args, out),
         TapeCommand::Extract(args) => tape_extract::run(args, out)?,
     };
     report(&findings);
