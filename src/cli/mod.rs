@@ -1,7 +1,10 @@
 //! The command line: one file a command, each of which parses, calls and prints.
 
 mod choice;
+mod dump;
 mod exit;
+mod ls;
+mod ls_document;
 mod plan;
 mod progress;
 mod snapshot;
@@ -9,6 +12,7 @@ mod tape;
 mod tape_extract;
 mod tape_map;
 mod tape_verify;
+mod track;
 mod volume_args;
 
 use clap::{Parser, Subcommand};
@@ -31,6 +35,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Ls(ls::LsArgs),
+    Track(track::TrackArgs),
     Plan(plan::PlanArgs),
     Snapshot(snapshot::SnapshotArgs),
     Tape(tape::TapeArgs),
@@ -44,6 +50,8 @@ impl Cli {
     pub fn run(&self) -> anyhow::Result<Exit> {
         let out = &mut std::io::stdout().lock();
         match &self.command {
+            Command::Ls(args) => ls::run(args, out),
+            Command::Track(args) => track::run(args, out),
             Command::Plan(args) => plan::run(args, out),
             Command::Snapshot(args) => snapshot::run(args, out),
             Command::Tape(args) => tape::run(args, out),
