@@ -144,6 +144,17 @@ impl CompressedFile {
                 format!("{name} has {} bytes of the {} that its header names", self.file.size_bytes(), self.header.size_bytes),
             ));
         }
+        let images = self.entries.iter();
+        let stored_nulls = images.filter(|entry| matches!(entry, L2Entry::Image { length: 29 | 37, .. })).count();
+        if stored_nulls > 0 && matches!(self.shape, Shape::Ckd(_)) {
+            findings.push(Finding::note(
+                "null-track-stored",
+                format!(
+                    "{name} stores {stored_nulls} tracks without records as images instead of leaving them out, as some \
+                     initialisers do; checkers may complain, and nothing is wrong with the tracks"
+                ),
+            ));
+        }
         findings
     }
 
