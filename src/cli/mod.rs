@@ -8,6 +8,10 @@ mod ls_document;
 mod plan;
 mod progress;
 mod snapshot;
+mod tape;
+mod tape_extract;
+mod tape_map;
+mod tape_verify;
 mod track;
 mod volume_args;
 
@@ -35,6 +39,7 @@ enum Command {
     Track(track::TrackArgs),
     Plan(plan::PlanArgs),
     Snapshot(snapshot::SnapshotArgs),
+    Tape(tape::TapeArgs),
 }
 
 impl Cli {
@@ -49,6 +54,7 @@ impl Cli {
             Command::Track(args) => track::run(args, out),
             Command::Plan(args) => plan::run(args, out),
             Command::Snapshot(args) => snapshot::run(args, out),
+            Command::Tape(args) => tape::run(args, out),
         }
     }
 }

@@ -1,0 +1,42 @@
+//! An image of any bytes opens as a volume or is refused; its first and last units are read, and measured alike.
+//!
+//! Input: one byte that says where a second file begins (in 256ths; 0 none), then the files.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use tapegate::volume::{OpenOptions, Stage, UnitIndex, Volume};
+use tapegate_fuzz::{check_error, scratch_file};
+
+/// Units that are read at each end of the volume.
+const UNITS: u32 = 40;
+
+fuzz_target!(|input: &[u8]| {
+    let Some((split, image)) = input.split_first() else { return };
+    let (first, second) = image.split_at(match split {
+        0 => image.len(),
+        _ => image.len() * usize::from(*split) / 256,
+    });
+    let path = scratch_file("disk_1.ckd", first);
+    let second = scratch_file("disk_2.ckd", second);
+    let volume = match Volume::open(&path, &OpenOptions::default()) {
+        Ok(volume) => volume,
+        Err(error) => return if !error.to_string().contains(&second.display().to_string()) { check_error(&error, &path) },
+    };
+    let units = volume.shape().units();
+    let count = units.min(UNITS);
+    let mut stage = Stage::new();
+    for begin in [0, units - count] {
+        let mut measured = vec![0; count as usize];
+        let measure = volume.measure_units(UnitIndex(begin), &mut measured);
+        match volume.read_units(UnitIndex(begin), count, &mut stage) {
+            Ok(()) => {
+                assert_eq!(stage.len(), count as usize);
+                let read: Vec<_> = stage.units().map(|unit| unit.body.len() as u32).collect();
+                measure.expect("what can be read can be measured");
+                assert_eq!(measured, read);
+            }
+            Err(error) => assert!(!error.to_string().is_empty()),
+        }
+    }
+    assert!(volume.read_units(UnitIndex(units), 1, &mut stage).is_err());
+});
