@@ -97,17 +97,13 @@ fn sequential(
         return Ok(UsedTracks { tracks: last_track + 1, end: UsedEnd::Fence });
     }
     let Some((track, record)) = find_eof(source, data_set, (0, 1), allocated, findings)? else {
-        findings.push(
-            if fence == (0, 0) {
-                Finding::note("no-end-of-file", "no end-of-file record: never written; all tracks are taken")
-            } else {
-                Finding::damage(
-                    "no-end-of-file",
-                    format!("no end-of-file record (DS1LSTAR is {}); all tracks are taken", place(fence)),
-                )
-            }
-            .of(data_set.name),
-        );
+        // Nothing is lost, since all tracks are taken. Full data sets of MVS end so, and SYS1.LOGREC always does.
+        let detail = if fence == (0, 0) {
+            "no end-of-file record: never written; all tracks are taken".to_owned()
+        } else {
+            format!("no end-of-file record (DS1LSTAR is {}); all tracks are taken", place(fence))
+        };
+        findings.push(Finding::note("no-end-of-file", detail).of(data_set.name));
         return Ok(UsedTracks { tracks: allocated, end: UsedEnd::NoEof });
     };
     // The fence is the end-of-file record itself (dasdload) or the block before it (MVS), which may be on the track before.
@@ -145,6 +141,7 @@ fn partitioned(
         return Ok(UsedTracks { tracks: track.max(last_track) + 1, end: UsedEnd::FoundEof { track, record } });
     };
     let Some((track, record)) = find_eof(source, data_set, last_member, allocated, findings)? else {
+        // The directory sends a reader into the void, whatever is taken.
         let detail = format!("the last member, at {}, has no end-of-file record; all tracks are taken", place(last_member));
         findings.push(Finding::damage("no-end-of-file", detail).of(data_set.name));
         return Ok(UsedTracks { tracks: allocated, end: UsedEnd::NoEof });
@@ -190,4 +187,163 @@ fn find_eof(
 
 fn place((track, record): Place) -> String {
     format!("track {track} record {record}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::memory::MemoryVolume;
+    use crate::catalog::{DataSet, Extent};
+
+    /// A data set on tracks 30 to 33 and 60 to 61, with `DS1LSTAR`.
+    fn data_set(kind: DataSetKind, last_used: Place) -> DataSet {
+        let extents = vec![Extent { first: 30, tracks: 4 }, Extent { first: 60, tracks: 2 }];
+        DataSet { last_used: Some(last_used), ..DataSet::bare("A.B".parse().unwrap(), kind, extents) }
+    }
+
+    /// A volume with two blocks on each of the data set's first `full` tracks, behind them an end-of-file record.
+    fn written(full: u32) -> MemoryVolume {
+        let mut volume = MemoryVolume::blank(10);
+        let place = data_set(DataSetKind::Sequential, (0, 0));
+        for relative in 0..full {
+            let track = place.track(relative).unwrap().0;
+            volume.add(track, 1, &[], &[0xc1; 800]);
+            volume.add(track, 2, &[], &[0xc2; 800]);
+        }
+        volume
+    }
+
+    fn add_eof(volume: &mut MemoryVolume, relative: u32, record: u8) {
+        let track = data_set(DataSetKind::Sequential, (0, 0)).track(relative).unwrap().0;
+        volume.add(track, record, &[], &[]);
+    }
+
+    fn used(volume: &MemoryVolume, data_set: &DataSet) -> (u32, UsedEnd, Vec<String>) {
+        let (used, findings) = used_tracks(volume, data_set).unwrap();
+        (used.tracks, used.end, findings.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn both_readings_of_lstar_agree_with_the_end_of_file_record() {
+        let mut volume = written(3);
+        add_eof(&mut volume, 2, 3);
+        for last in [(2, 2), (2, 3)] {
+            let found = UsedEnd::FoundEof { track: 2, record: 3 };
+            assert_eq!(used(&volume, &data_set(DataSetKind::Sequential, last)), (3, found, vec![]));
+        }
+    }
+
+    #[test]
+    fn an_end_of_file_record_alone_on_the_next_track_and_extent_is_in_use() {
+        let mut volume = written(4);
+        add_eof(&mut volume, 4, 1);
+        let found = UsedEnd::FoundEof { track: 4, record: 1 };
+        assert_eq!(used(&volume, &data_set(DataSetKind::Sequential, (3, 2))), (5, found, vec![]));
+    }
+
+    #[test]
+    fn where_lstar_disagrees_the_larger_is_taken_and_told() {
+        let mut volume = written(5);
+        add_eof(&mut volume, 4, 3);
+        let (tracks, end, findings) = used(&volume, &data_set(DataSetKind::Sequential, (1, 1)));
+        assert_eq!((tracks, end), (5, UsedEnd::FoundEof { track: 4, record: 3 }));
+        assert_eq!(
+            findings,
+            ["A.B: the end-of-file record is track 4 record 3 and DS1LSTAR is track 1 record 1; all up to the record is taken"]
+        );
+        let (tracks, _, findings) = used(&volume, &data_set(DataSetKind::Sequential, (5, 1)));
+        assert_eq!((tracks, findings.len()), (6, 1));
+    }
+
+    #[test]
+    fn without_an_end_of_file_record_all_tracks_are_taken() {
+        for last in [(0, 0), (2, 2)] {
+            let (tracks, end, findings) = used(&written(6), &data_set(DataSetKind::Sequential, last));
+            assert_eq!((tracks, end, findings.len()), (6, UsedEnd::NoEof, 1));
+        }
+    }
+
+    #[test]
+    fn a_part_that_goes_on_elsewhere_ends_at_lstar() {
+        let part = DataSet { last_volume: false, ..data_set(DataSetKind::Sequential, (3, 2)) };
+        assert_eq!(used(&written(6), &part), (4, UsedEnd::Fence, vec![]));
+        let (tracks, end, findings) = used(&written(6), &DataSet { last_used: Some((0, 0)), ..part });
+        assert_eq!((tracks, end, findings.len()), (6, UsedEnd::WholeAllocation, 1));
+    }
+
+    #[test]
+    fn a_track_outside_the_allocation_is_not_believed() {
+        let (tracks, end, findings) = used(&written(6), &data_set(DataSetKind::Sequential, (6, 1)));
+        assert_eq!((tracks, end), (6, UsedEnd::WholeAllocation));
+        assert_eq!(findings, ["A.B: DS1LSTAR names track 6 of 6; all tracks are taken"]);
+    }
+
+    #[test]
+    fn a_damaged_track_is_told_and_passed_over() {
+        let mut volume = written(1);
+        volume.damage(31);
+        add_eof(&mut volume, 2, 1);
+        let (tracks, _, findings) = used(&volume, &data_set(DataSetKind::Sequential, (1, 2)));
+        assert_eq!((tracks, findings.len()), (3, 1));
+    }
+
+    /// A directory of one block with members at the given places, ended by its end-of-file record.
+    fn library(members: &[(u8, u8)]) -> MemoryVolume {
+        let mut volume = MemoryVolume::blank(10);
+        let mut block = vec![0, 0];
+        for (index, (track, record)) in members.iter().enumerate() {
+            block.extend([0xc1 + u8::try_from(index).unwrap(), 0x40, 0x40, 0x40, 0x40, 0x40, 0x40, 0x40, 0, *track, *record, 0]);
+        }
+        block.extend([0xff; 8]);
+        block[1] = u8::try_from(block.len()).unwrap();
+        block.resize(256, 0);
+        volume.add(30, 1, &[0xff; 8], &block);
+        volume.add(30, 2, &[], &[]);
+        volume
+    }
+
+    #[test]
+    fn a_library_ends_with_its_last_member_also_past_lstar() {
+        let mut volume = library(&[(1, 1), (0, 3)]);
+        volume.add(30, 3, &[], &[0xc1; 80]);
+        volume.add(30, 4, &[], &[]);
+        volume.add(31, 1, &[], &[0xc1; 80]);
+        volume.add(32, 1, &[], &[]);
+        let found = UsedEnd::FoundEof { track: 2, record: 1 };
+        assert_eq!(used(&volume, &data_set(DataSetKind::Partitioned, (3, 1))), (4, found, vec![]));
+        let (tracks, end, findings) = used(&volume, &data_set(DataSetKind::Partitioned, (0, 4)));
+        assert_eq!((tracks, end), (3, found));
+        assert_eq!(
+            findings,
+            ["A.B: the last member ends on track 2 and DS1LSTAR is track 0; all up to the member's end is taken"]
+        );
+    }
+
+    #[test]
+    fn an_empty_library_ends_behind_its_directory() {
+        let found = UsedEnd::FoundEof { track: 0, record: 2 };
+        assert_eq!(used(&library(&[]), &data_set(DataSetKind::Partitioned, (0, 2))), (1, found, vec![]));
+    }
+
+    #[test]
+    fn a_library_without_a_directory_or_with_a_member_in_the_void_takes_all_tracks() {
+        let (tracks, _, findings) = used(&written(6), &data_set(DataSetKind::Partitioned, (2, 1)));
+        assert_eq!((tracks, findings.len()), (6, 2));
+        assert!(
+            findings[0].ends_with("key length 0 and data length 800 are no directory block: they are 8 and 256"),
+            "{findings:?}"
+        );
+        let (tracks, _, findings) = used(&library(&[(9, 1), (1, 1)]), &data_set(DataSetKind::Partitioned, (1, 1)));
+        assert_eq!(tracks, 6);
+        assert!(findings[0].ends_with("member A begins on track 9 of 6"), "{findings:?}");
+        assert!(findings[1].starts_with("A.B: the last member, at track 1 record 1, has no end-of-file record"), "{findings:?}");
+    }
+
+    #[test]
+    fn organisations_without_a_last_track_take_all() {
+        for kind in [DataSetKind::Vsam, DataSetKind::Direct, DataSetKind::Unknown, DataSetKind::Extended] {
+            let data_set = DataSet { last_used: None, ..data_set(kind, (0, 0)) };
+            assert_eq!(used(&written(6), &data_set), (6, UsedEnd::WholeAllocation, vec![]));
+        }
+    }
 }

@@ -21,7 +21,7 @@ pub struct VtocInfo {
     pub address: Cchhr,
     /// Tracks of the VTOC.
     pub extent: Extent,
-    /// Cylinders that the format-4 DSCB gives the volume, alternates left out.
+    /// Cylinders that the format-4 DSCB gives the volume; MVS counts alternates of old devices in.
     pub cylinders: u32,
     /// DSCBs of any format but 0.
     pub dscbs_used: u32,

@@ -1,10 +1,18 @@
 //! The command line: one file a command, each of which parses, calls and prints.
 
 mod choice;
+mod dump;
 mod exit;
+mod ls;
+mod ls_document;
 mod plan;
 mod progress;
 mod snapshot;
+mod track;
+mod tape;
+mod tape_extract;
+mod tape_map;
+mod tape_verify;
 mod volume_args;
 
 use clap::{Parser, Subcommand};
@@ -27,8 +35,11 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Ls(ls::LsArgs),
+    Track(track::TrackArgs),
     Plan(plan::PlanArgs),
     Snapshot(snapshot::SnapshotArgs),
+    Tape(tape::TapeArgs),
 }
 
 impl Cli {
@@ -39,8 +50,11 @@ impl Cli {
     pub fn run(&self) -> anyhow::Result<Exit> {
         let out = &mut std::io::stdout().lock();
         match &self.command {
+            Command::Ls(args) => ls::run(args, out),
+            Command::Track(args) => track::run(args, out),
             Command::Plan(args) => plan::run(args, out),
             Command::Snapshot(args) => snapshot::run(args, out),
+            Command::Tape(args) => tape::run(args, out),
         }
     }
 }

@@ -3,9 +3,12 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use tapegate_formats::dasd::track::TrackError;
 use tapegate_formats::tape::block::{ChunkDefect, ExpandError};
 use tapegate_formats::tape::unit::UnitError;
 use thiserror::Error;
+
+use super::records::RecordError;
 
 /// An error of a tape: which tape, where on it, and why.
 #[derive(Debug, Error)]
@@ -39,6 +42,12 @@ pub enum TapeError {
         /// What is wrong there.
         defect: TapeDefect,
     },
+    /// What was taken off the tape can't be written.
+    #[error("writing what was read failed")]
+    Write {
+        /// Why it failed.
+        source: io::Error,
+    },
     /// A rule forbids it.
     #[error("{}: {reason}", path.display())]
     Refused {
@@ -68,6 +77,17 @@ pub enum TapeDefect {
     /// An encoded unit that is none.
     #[error(transparent)]
     Unit(#[from] UnitError),
+    /// A track in a unit that does not walk.
+    #[error("unit {unit}: {defect}")]
+    Track {
+        /// Number of the unit.
+        unit: u32,
+        /// Why not.
+        defect: TrackError,
+    },
+    /// A block without records of its format.
+    #[error(transparent)]
+    Record(#[from] RecordError),
     /// The file ends in a chunk header.
     #[error("the file ends inside a chunk header ({left} bytes are left)")]
     EndInHeader {
@@ -85,6 +105,12 @@ pub enum TapeDefect {
     /// The file ends between the chunks of a block.
     #[error("the file ends inside a block")]
     EndInBlock,
+    /// More files than are listed.
+    #[error("more than {most} files on one tape")]
+    TooManyFiles {
+        /// How many are.
+        most: usize,
+    },
     /// The data of a file ends in an encoded unit.
     #[error("the file's data ends inside an encoded unit")]
     EndInUnit,

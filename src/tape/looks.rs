@@ -22,23 +22,20 @@ const SIGNS: [(&[u8], &str); 12] = [
 
 /// What a file is that is no AWS or HET tape; `None` when it begins like one.
 pub(super) fn looks_like(start: &[u8]) -> Option<String> {
-    if start.is_empty() {
-        return Some("it is empty".to_owned());
-    }
+    // A chunk header first: a block's length may be that of any sign, and no sign is a whole chunk header.
+    let doubt = match ChunkHeader::read_from_prefix(start).map(|(header, _)| ChunkChain::new().step(header)) {
+        Ok(Ok(chunk)) => format!("its first chunk names one of {} bytes before it", chunk.chain_break?.found),
+        Ok(Err(defect)) => format!("it begins with {defect}"),
+        Err(_) if start.is_empty() => "it is empty".to_owned(),
+        Err(_) => format!("it has only {} bytes", start.len()),
+    };
     if let Some((_, name)) = SIGNS.iter().find(|(sign, _)| start.starts_with(sign)) {
         return Some((*name).to_owned());
     }
     if is_faketape(start) {
         return Some("it is a FakeTape (Flex-ES) image; convert it to AWS first".to_owned());
     }
-    let Ok((header, _)) = ChunkHeader::read_from_prefix(start) else {
-        return Some(format!("it has only {} bytes", start.len()));
-    };
-    let chunk = match ChunkChain::new().step(header) {
-        Ok(chunk) => chunk,
-        Err(defect) => return Some(format!("it begins with {defect}")),
-    };
-    chunk.chain_break.map(|link| format!("its first chunk names one of {} bytes before it", link.found))
+    Some(doubt)
 }
 
 /// Twelve hexadecimal characters: previous length, length, and the two xored.
@@ -62,6 +59,8 @@ mod tests {
         assert_eq!(looks_like(&[0x50, 0, 0, 0, 0xa0, 0, 0xe5, 0xd6]), None);
         assert_eq!(looks_like(&[0x12, 0, 0, 0, 0xa1, 0]), None);
         assert_eq!(looks_like(&[0, 0, 0, 0, 0x40, 0]), None);
+        // A first block of 123 bytes, whose length is a brace.
+        assert_eq!(looks_like(b"{\0\0\0\xa0\0"), None);
     }
 
     /// The FakeTape header is the fact sheet's example: a first block of 80 bytes.

@@ -4,7 +4,7 @@
 //! data, trailer labels), each ended by a tape mark, and an empty group where header labels should be is the end.
 //! Blocks that look like labels in any other place are data.
 
-use tapegate_formats::tape::label::{LabelCode, LabelKind};
+use tapegate_formats::tape::label::{LabelCode, LabelKind, label_name};
 use tapegate_formats::tape::label_reader::{FirstLabel, SecondLabel};
 
 use super::error::TapeError;
@@ -115,16 +115,16 @@ impl TapeStructure {
         !matches!(self.end, TapeEnd::Open | TapeEnd::Damaged)
     }
 
-    /// Finds a file by its number or its name: the one in the labels, or a whole name, of which labels have the
-    /// rightmost 17 characters. Capitals don't matter.
+    /// Finds files by number or name: the one in the labels, or a whole name, of which labels have the rightmost 17
+    /// characters. Capitals don't matter. Names need not be unique, so there may be several.
     #[must_use]
-    pub fn file(&self, wanted: &str) -> Option<&TapeFile> {
-        use tapegate_formats::tape::label::label_name;
-        let by_number = wanted.parse().ok().and_then(|number: u32| self.files.iter().find(|file| file.number == number));
-        by_number.or_else(|| {
-            let name = label_name(wanted);
-            self.files.iter().find(|file| file.name().is_some_and(|found| found.eq_ignore_ascii_case(name)))
-        })
+    pub fn find(&self, wanted: &str) -> Vec<&TapeFile> {
+        let number: Option<u32> = wanted.parse().ok();
+        if let Some(file) = self.files.iter().find(|file| Some(file.number) == number) {
+            return vec![file];
+        }
+        let name = label_name(wanted);
+        self.files.iter().filter(|file| file.name().is_some_and(|found| found.eq_ignore_ascii_case(name))).collect()
     }
 }
 
@@ -156,7 +156,8 @@ impl TapeFile {
     }
 
     /// `file 3 SYS1.PARMLIB`, for findings.
-    pub(super) fn title(&self) -> String {
+    #[must_use]
+    pub fn title(&self) -> String {
         match self.name() {
             Some(name) => format!("file {} {name}", self.number),
             None => format!("file {}", self.number),

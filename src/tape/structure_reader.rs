@@ -11,6 +11,10 @@ use super::image::{BlockBuffer, ItemKind, TapeImage, TapeItem};
 use super::structure::{LabelGroup, LabelStyle, TapeEnd, TapeFile, TapeStructure};
 use crate::finding::Finding;
 
+/// Most files that are listed. Labels can number 65,535; without a limit a hostile tape of nothing but tape marks and
+/// short blocks would need many times its size in memory.
+const MOST_FILES: usize = 250_000;
+
 /// What the blocks up to the next tape mark are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Group {
@@ -36,6 +40,8 @@ pub(super) struct StructureReader<'a> {
     first_item: bool,
     chain_breaks: u64,
     first_chain_break: Option<(u64, ChainBreak)>,
+    /// Blocks of the group that are no labels and should be.
+    strangers: u64,
     /// Blocks behind the end, and where the first lies.
     behind: u64,
     behind_offset: u64,
@@ -67,6 +73,7 @@ impl<'a> StructureReader<'a> {
             first_item: true,
             chain_breaks: 0,
             first_chain_break: None,
+            strangers: 0,
             behind: 0,
             behind_offset: 0,
         }
@@ -79,6 +86,9 @@ impl<'a> StructureReader<'a> {
             self.first_chain_break.get_or_insert((item.offset, broken));
         }
         match item.kind {
+            ItemKind::TapeMark if self.tape.files.len() >= MOST_FILES => {
+                return Err(self.image.damaged(item.offset, TapeDefect::TooManyFiles { most: MOST_FILES }));
+            }
             ItemKind::TapeMark => self.tape_mark(item),
             ItemKind::Block { stored_bytes, method, .. } => self.block(item, stored_bytes, method, buffer)?,
         }
@@ -132,6 +142,7 @@ impl<'a> StructureReader<'a> {
         if in_headers && self.file.is_none() && matches!(&label, Some(Label::Other(name)) if name.starts_with("VOL")) {
             return;
         }
+        let first_stranger = self.strangers == 0;
         let file = self.open_file(item.offset);
         let group = if in_headers { &mut file.header } else { &mut file.trailer };
         group.blocks += 1;
@@ -141,11 +152,15 @@ impl<'a> StructureReader<'a> {
             Some(Label::Other(_)) => {}
             Some(_) | None => {
                 let title = file.title();
-                self.tape.findings.push(
-                    Finding::damage("not-a-label", "a block that is no label stands among the labels")
-                        .of(title)
-                        .at(format_args!("offset {}", item.offset)),
-                );
+                self.strangers += 1;
+                // Told once a group: a tape can be made of nothing else.
+                if first_stranger {
+                    self.tape.findings.push(
+                        Finding::damage("not-a-label", "a block that is no label, or a second one, stands among the labels")
+                            .of(title)
+                            .at(format_args!("offset {}", item.offset)),
+                    );
+                }
             }
         }
     }
@@ -191,6 +206,7 @@ impl<'a> StructureReader<'a> {
         self.tape.tape_marks += 1;
         let empty = self.group_blocks == 0;
         self.group_blocks = 0;
+        self.strangers = 0;
         match (self.tape.labels, self.group) {
             (LabelStyle::None, _) => {
                 if let Some(file) = &mut self.file {

@@ -43,6 +43,16 @@ pub enum VolumeError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A unit has no place in the image that is being made.
+    #[error("{}: {address}: {reason}", path.display())]
+    Unfit {
+        /// The new image.
+        path: PathBuf,
+        /// The unit.
+        address: UnitAddress,
+        /// Why it can't be written.
+        reason: String,
+    },
     /// The content is right, but this program does not do it.
     #[error("{}: {reason}", path.display())]
     Unsupported {

@@ -1,17 +1,27 @@
 //! An opened volume: units of a disk image, whatever its format.
 
+mod compressed;
+mod compressed_file;
+mod detect;
 mod error;
+mod fixed_block;
 mod format;
 mod image_file;
 mod naming;
 mod open;
 mod opened;
 mod plain_ckd;
+mod raw_track;
 mod shape;
 mod slots;
 mod stage;
 
 pub mod create;
+
+#[cfg(test)]
+mod damage_tests;
+#[cfg(test)]
+mod round_trip_tests;
 
 pub use error::VolumeError;
 pub use format::{ImageFormat, UnknownFormat};

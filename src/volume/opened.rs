@@ -2,10 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use super::compressed::CompressedImage;
 use super::error::VolumeError;
+use super::fixed_block::{self, PlainBlocks};
 use super::format::ImageFormat;
 use super::image_file::{Fingerprint, ImageFile};
 use super::plain_ckd::PlainCkd;
+use super::raw_track::RawTracks;
 use super::shape::{Shape, UnitAddress, UnitIndex};
 use super::stage::Stage;
 use crate::finding::Finding;
@@ -38,10 +41,14 @@ pub struct Volume {
 #[derive(Debug)]
 pub(super) enum Source {
     Plain(PlainCkd),
+    RawTracks(RawTracks),
+    Blocks(PlainBlocks),
+    Compressed(CompressedImage),
 }
 
 impl Volume {
-    pub(super) fn new(path: &Path, format: ImageFormat, shape: Shape, findings: Vec<Finding>, source: Source) -> Self {
+    pub(super) fn new(path: &Path, format: ImageFormat, shape: Shape, source: Source) -> Self {
+        let findings = if let Source::Compressed(image) = &source { image.findings() } else { Vec::new() };
         let fingerprint = Fingerprint { files: source.files().iter().map(|file| file.identity()).collect() };
         Self { path: path.to_owned(), format, shape, findings, fingerprint, source }
     }
@@ -87,6 +94,9 @@ impl Volume {
         self.check_range(first, u64::from(count))?;
         match &self.source {
             Source::Plain(image) => image.read(first, count, stage),
+            Source::RawTracks(image) => image.read(first, count, stage),
+            Source::Blocks(image) => image.read(first, count, stage),
+            Source::Compressed(image) => image.read(first, count, stage),
         }
     }
 
@@ -98,14 +108,21 @@ impl Volume {
         self.check_range(first, body_bytes.len() as u64)?;
         match &self.source {
             Source::Plain(image) => image.measure(first, body_bytes),
+            Source::RawTracks(image) => image.measure(first, body_bytes),
+            Source::Blocks(image) => {
+                fixed_block::measure(&image.shape(), first, body_bytes);
+                Ok(())
+            }
+            Source::Compressed(image) => image.measure(first, body_bytes),
         }
     }
 
-    /// Whether measuring is much cheaper than reading; compressed images must expand each unit to measure it.
+    /// Whether measuring is much cheaper than reading; compressed CKD images must expand each track to measure it.
     #[must_use]
     pub const fn measures_sparsely(&self) -> bool {
-        match self.source {
-            Source::Plain(_) => true,
+        match &self.source {
+            Source::Plain(_) | Source::RawTracks(_) | Source::Blocks(_) => true,
+            Source::Compressed(image) => image.measures_sparsely(),
         }
     }
 
@@ -136,6 +153,9 @@ impl Source {
     fn files(&self) -> Vec<&ImageFile> {
         match self {
             Self::Plain(image) => image.files().collect(),
+            Self::RawTracks(image) => vec![image.file()],
+            Self::Blocks(image) => vec![image.file()],
+            Self::Compressed(image) => image.files().collect(),
         }
     }
 }

@@ -154,7 +154,7 @@ fn own_cylinders(file: &ImageFile, header: &DeviceHeader, before: u32) -> Result
     let cylinder_bytes = u64::from(header.heads) * u64::from(header.slot_bytes);
     let data_bytes = file.size_bytes().saturating_sub(DATA_OFFSET);
     let whole = data_bytes / cylinder_bytes;
-    if data_bytes % cylinder_bytes != 0 {
+    if !data_bytes.is_multiple_of(cylinder_bytes) {
         return Err(file.corrupt(
             DATA_OFFSET + whole * cylinder_bytes,
             format!(

@@ -1,6 +1,9 @@
 //! Record formats: as a DSCB has them in one byte, and as second labels have them in three characters.
 
 use std::fmt;
+use std::str::FromStr;
+
+use thiserror::Error;
 
 /// How blocks are made of records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -127,6 +130,41 @@ impl fmt::Display for RecordFormat {
     }
 }
 
+/// Why a text is no record format.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("'{text}' is not a record format: F, V or U, then B, S, and A or M")]
+pub struct RecordFormatError {
+    /// The text that was given.
+    pub text: String,
+}
+
+impl FromStr for RecordFormat {
+    type Err = RecordFormatError;
+
+    fn from_str(text: &str) -> Result<Self, RecordFormatError> {
+        let error = || RecordFormatError { text: text.to_owned() };
+        let upper = text.to_ascii_uppercase();
+        let mut letters = upper.chars();
+        let kind = match letters.next() {
+            Some('F') => RecordKind::Fixed,
+            Some('V') => RecordKind::Variable,
+            Some('U') => RecordKind::Undefined,
+            _ => return Err(error()),
+        };
+        let mut format = Self { kind, ..Self::UNDEFINED };
+        for letter in letters {
+            match letter {
+                'B' => format.blocked = true,
+                'S' => format.spanned = true,
+                'A' => format.control = ControlCharacter::Asa,
+                'M' => format.control = ControlCharacter::Machine,
+                _ => return Err(error()),
+            }
+        }
+        Ok(format)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,8 +183,11 @@ mod tests {
             (0xc0, "U"),
             (0xe0, "U"),
         ] {
-            assert_eq!(RecordFormat::from_ds1recfm(byte).unwrap().to_string(), text, "{byte:02X}");
+            let format = RecordFormat::from_ds1recfm(byte).unwrap();
+            assert_eq!(format.to_string(), text, "{byte:02X}");
+            assert_eq!(text.parse(), Ok(format));
         }
         assert_eq!(RecordFormat::from_ds1recfm(0), None);
+        assert!("".parse::<RecordFormat>().is_err() && "FX".parse::<RecordFormat>().is_err());
     }
 }

@@ -55,6 +55,11 @@ impl PartialFile {
         &self.path
     }
 
+    /// An error about what the format can't do.
+    pub(super) fn unsupported(&self, reason: impl Into<String>) -> VolumeError {
+        VolumeError::Unsupported { path: self.path.clone(), reason: reason.into() }
+    }
+
     /// Makes the file this long; what was not written reads as zeros.
     pub(super) fn set_size(&self, bytes: u64) -> Result<(), VolumeError> {
         self.file.set_len(bytes).map_err(|source| self.io_error("setting the image's size".to_owned(), source))

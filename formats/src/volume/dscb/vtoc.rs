@@ -74,7 +74,7 @@ impl VtocDscb {
     /// `DS4DSCYL` of a volume with more than 65,520 cylinders.
     pub const LARGE: u16 = 0xfffe;
 
-    /// Cylinders of the volume, alternates left out.
+    /// Cylinders of the volume; MVS counts alternates of old devices in.
     #[must_use]
     pub const fn volume_cylinders(&self) -> u32 {
         if self.cylinders == Self::LARGE { self.large_cylinders } else { self.cylinders as u32 }

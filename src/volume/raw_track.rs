@@ -1,0 +1,77 @@
+//! Images of Linux on Z `raw_track_access`: 64 KiB a track without a home address, in a file or on a block device.
+//!
+//! The home address is made from the track's number, so that units are the same as those of other CKD images.
+
+use tapegate_formats::dasd::address::TrackIndex;
+use tapegate_formats::dasd::geometry::Geometry;
+use tapegate_formats::dasd::raw_track::{self, RAW_CYLINDER_BYTES, RAW_SLOT_BYTES, RAW_TRACK_BYTES};
+use tapegate_formats::dasd::track::HOME_ADDRESS_BYTES;
+
+use super::error::VolumeError;
+use super::image_file::ImageFile;
+use super::shape::UnitIndex;
+use super::slots;
+use super::stage::Stage;
+
+/// A raw-track volume.
+#[derive(Debug)]
+pub(super) struct RawTracks {
+    file: ImageFile,
+    geometry: Geometry,
+}
+
+impl RawTracks {
+    /// Takes an opened file or block device as a raw-track volume.
+    pub(super) fn open(file: ImageFile) -> Result<Self, VolumeError> {
+        let size = file.size_bytes();
+        if !size.is_multiple_of(RAW_CYLINDER_BYTES) {
+            return Err(file.corrupt(
+                size - size % RAW_CYLINDER_BYTES,
+                format!("{size} bytes are no whole number of cylinders of {RAW_CYLINDER_BYTES} bytes"),
+            ));
+        }
+        let geometry = raw_track::geometry(size).map_err(|error| file.corrupt(0, error.to_string()))?;
+        Ok(Self { file, geometry })
+    }
+
+    pub(super) const fn geometry(&self) -> Geometry {
+        self.geometry
+    }
+
+    pub(super) const fn file(&self) -> &ImageFile {
+        &self.file
+    }
+
+    /// Reads tracks, each behind its home address.
+    pub(super) fn read(&self, first: UnitIndex, count: u32, stage: &mut Stage) -> Result<(), VolumeError> {
+        let buffer = stage.refill(RAW_SLOT_BYTES as usize * count as usize);
+        for (track, slot) in (first.0..).zip(buffer.chunks_exact_mut(RAW_SLOT_BYTES as usize)) {
+            let (home, content) = slot.split_at_mut(HOME_ADDRESS_BYTES);
+            home[0] = 0;
+            home[1..].copy_from_slice(&self.home(track));
+            self.file.read_at(offset(track), content)?;
+        }
+        slots::stage_slots(&self.geometry, first, count, stage);
+        Ok(())
+    }
+
+    /// Walks the count fields of each track in small reads.
+    pub(super) fn measure(&self, first: UnitIndex, body_bytes: &mut [u32]) -> Result<(), VolumeError> {
+        for (track, length) in (first.0..).zip(body_bytes) {
+            let walked = slots::walk_sparsely(RAW_SLOT_BYTES, None, |at, window| {
+                self.file.read_at(offset(track) + u64::from(at), window)
+            })?;
+            *length = walked.unwrap_or(RAW_SLOT_BYTES);
+        }
+        Ok(())
+    }
+
+    fn home(&self, track: u32) -> [u8; 4] {
+        self.geometry.encode_cchh(self.geometry.cchh(TrackIndex(track)))
+    }
+}
+
+/// Where a track begins in the file.
+fn offset(track: u32) -> u64 {
+    u64::from(track) * u64::from(RAW_TRACK_BYTES)
+}
