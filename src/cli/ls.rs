@@ -5,10 +5,10 @@ use std::io::{self, Write};
 use clap::Args;
 use tapegate_formats::dasd::geometry::Geometry;
 
+use super::exit::{Exit, report};
 use super::ls_document::{
     DataSetDocument, Document, MemberDocument, ShapeDocument, StatisticsDocument, UsedDocument, VolumeDocument, VtocDocument,
 };
-use super::exit::{Exit, report};
 use super::volume_args::VolumeArgs;
 use crate::catalog::{Catalog, DataSetKind, TrackSource, VolumeTracks, read_directory, used_tracks};
 use crate::finding::Finding;

@@ -8,11 +8,11 @@ mod ls_document;
 mod plan;
 mod progress;
 mod snapshot;
-mod track;
 mod tape;
 mod tape_extract;
 mod tape_map;
 mod tape_verify;
+mod track;
 mod volume_args;
 
 use clap::{Parser, Subcommand};
