@@ -6,6 +6,7 @@
 pub mod catalog;
 pub mod cli;
 pub mod finding;
+mod parallel;
 pub mod plan;
 pub mod restore;
 pub mod snapshot;

@@ -7,6 +7,7 @@ mod ls;
 mod ls_document;
 mod plan;
 mod progress;
+mod restore;
 mod snapshot;
 mod tape;
 mod tape_extract;
@@ -39,6 +40,7 @@ enum Command {
     Track(track::TrackArgs),
     Plan(plan::PlanArgs),
     Snapshot(snapshot::SnapshotArgs),
+    Restore(restore::RestoreArgs),
     Tape(tape::TapeArgs),
 }
 
@@ -54,6 +56,7 @@ impl Cli {
             Command::Track(args) => track::run(args, out),
             Command::Plan(args) => plan::run(args, out),
             Command::Snapshot(args) => snapshot::run(args, out),
+            Command::Restore(args) => restore::run(args, out),
             Command::Tape(args) => tape::run(args, out),
         }
     }

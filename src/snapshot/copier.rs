@@ -8,7 +8,7 @@
 use std::io::IoSlice;
 use std::sync::Mutex;
 use std::sync::PoisonError;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use tapegate_formats::dasd::address::TrackIndex;
 use tapegate_formats::tape::unit::UNIT_HEADER_BYTES;
@@ -25,6 +25,7 @@ use super::stages::StageTask;
 use super::status::UpdateStatus;
 use super::turnstile::Turnstile;
 use crate::finding::Finding;
+use crate::parallel::run_in_order;
 use crate::plan::{BlockedStream, FileSpec, Form, PlanBuilder, SizeTable, TapePlan};
 use crate::tape::TapeError;
 use crate::tape::partial::PartialTape;
@@ -169,40 +170,11 @@ struct Buffers {
 
 /// Copies all stages; gives the findings about tracks that went as raw slots.
 pub(crate) fn copy(job: &CopyJob<'_>, route: &Route<'_>) -> Result<Vec<Finding>, SnapshotError> {
-    let next = AtomicUsize::new(0);
-    let failure: Mutex<Option<SnapshotError>> = Mutex::new(None);
-    let findings = Mutex::new((Vec::new(), 0_usize));
-    let work = || {
-        let mut buffers = Buffers::default();
-        loop {
-            let number = next.fetch_add(1, Ordering::Relaxed);
-            let Some(task) = job.tasks.get(number) else { return };
-            let result = if job.stop.load(Ordering::Relaxed) {
-                Err(SnapshotError::Stopped)
-            } else {
-                copy_stage(job, route, number, task, &mut buffers, &findings)
-            };
-            if let Err(error) = result {
-                route.break_down();
-                job.stop.store(true, Ordering::Relaxed);
-                let mut failure = failure.lock().unwrap_or_else(PoisonError::into_inner);
-                // The others stop because of the first.
-                if !matches!(error, SnapshotError::Stopped) || failure.is_none() {
-                    failure.get_or_insert(error);
-                }
-                return;
-            }
-        }
-    };
-    std::thread::scope(|scope| {
-        for number in 1..job.threads {
-            // Without a further thread the work takes longer and is done all the same.
-            let _spawned = std::thread::Builder::new().name(format!("copier-{number}")).spawn_scoped(scope, work);
-        }
-        work();
-    });
-    if let Some(error) = failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        return Err(error);
+    let findings = RawSlots::default();
+    let work = |number, task: &StageTask, buffers: &mut Buffers| copy_stage(job, route, number, task, buffers, &findings);
+    let complete = run_in_order(job.threads, &job.tasks, job.stop, Buffers::default, work, || route.break_down())?;
+    if !complete {
+        return Err(SnapshotError::Stopped);
     }
     let (mut findings, count) = findings.into_inner().unwrap_or_else(PoisonError::into_inner);
     if let Some(more) = count.checked_sub(MOST_RAW_SLOT_FINDINGS).filter(|more| *more > 0) {

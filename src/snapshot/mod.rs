@@ -18,6 +18,7 @@ mod status;
 mod turnstile;
 
 pub use digest::{UnitDigest, file_digest};
+pub(crate) use encode::track_blocks;
 pub use error::SnapshotError;
 pub use manifest::{Manifest, ManifestFile, ManifestTape, ManifestVolume};
 pub use monitor::{Monitor, NoMonitor};

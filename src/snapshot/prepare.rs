@@ -1,6 +1,6 @@
 //! Before the copy: what is on the volume, which files go on tape, and how long their units are.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, PoisonError};
 
 use tapegate_formats::dasd::address::TrackIndex;
@@ -13,6 +13,7 @@ use super::error::SnapshotError;
 use super::monitor::Monitor;
 use crate::catalog::{Catalog, DataSet, DataSetKind, TrackSource, UsedEnd, VolumeLabel, VolumeTracks, used_tracks};
 use crate::finding::Finding;
+use crate::parallel::run_in_order;
 use crate::plan::pattern::Selection;
 use crate::plan::{
     Attributes, BlockTable, ClosedForm, FileClass, FileSpec, Form, LabelKind, PlanOptions, SizeTable, TapePlan, UnitList,
@@ -127,13 +128,14 @@ fn name(text: &str) -> Result<DsName, SnapshotError> {
     Ok(text.parse().map_err(crate::plan::PlanError::Name)?)
 }
 
-/// `T` and the last five characters of the volume's serial: near enough to be recognised, and not the disk's own,
+/// `T` (or `V`) and the last five characters of the volume's serial: near enough to be recognised, and not the disk's own,
 /// which a system must not see twice.
 fn default_tape_volser(volume: Option<Volser>) -> Result<Volser, SnapshotError> {
     let serial = volume.map(|volser| volser.to_string()).unwrap_or_default();
     let tail: String = serial.chars().skip(serial.chars().count().saturating_sub(5)).collect();
-    let wanted = format!("T{tail}").parse();
-    Ok(wanted.or_else(|_| "TAPE01".parse()).map_err(crate::plan::PlanError::Name)?)
+    let first = if serial.starts_with('T') && serial.chars().count() == 6 { 'V' } else { 'T' };
+    let wanted = if tail.is_empty() { "TAPE01".to_owned() } else { format!("{first}{tail}") };
+    Ok(wanted.parse().or_else(|_| "TAPE01".parse()).map_err(crate::plan::PlanError::Name)?)
 }
 
 /// A fixed-block volume's label; its files are a later matter.
@@ -309,24 +311,14 @@ fn measure_files(volume: &Volume, files: &[FileSpec], threads: usize, monitor: &
         (left, at) = (behind, run.first.0 + run.units);
     }
     monitor.begin("measuring", wanted.len().into());
-    let next = AtomicUsize::new(0);
-    let work = || -> Result<(), VolumeError> {
-        while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let mut job = job.lock().unwrap_or_else(PoisonError::into_inner);
-            let (first, slice) = &mut *job;
-            volume.measure_units(*first, slice)?;
-            monitor.advance(slice.len() as u64);
-        }
+    let work = |_, job: &Mutex<(UnitIndex, &mut [u32])>, (): &mut ()| -> Result<(), VolumeError> {
+        let mut job = job.lock().unwrap_or_else(PoisonError::into_inner);
+        let (first, slice) = &mut *job;
+        volume.measure_units(*first, slice)?;
+        monitor.advance(slice.len() as u64);
         Ok(())
     };
-    std::thread::scope(|scope| {
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
-        let mine = work();
-        others
-            .into_iter()
-            .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-            .fold(mine, Result::and)
-    })?;
+    run_in_order(threads, &jobs, &AtomicBool::new(false), || (), work, || {})?;
     drop(jobs);
     Ok(SizeTable::from_body_bytes(lengths))
 }

@@ -113,8 +113,8 @@ pub fn run(
     let labels = Labels { kind: options.plan.labels, volser: preparation.tape_volser.to_string(), created };
     let copier = Copier { volume, options, preparation, labels, session };
     match target {
-        Target::File { tape, resume, sync } => copier.to_file(&tape, resume, sync),
-        Target::Pipe(out) => copier.to_pipe(out),
+        Target::File { tape, resume, sync } => copier.into_file(&tape, resume, sync),
+        Target::Pipe(out) => copier.into_pipe(out),
     }
 }
 
@@ -127,7 +127,7 @@ struct Copier<'a> {
 }
 
 impl Copier<'_> {
-    fn to_file(self, target: &Path, resume: bool, sync: bool) -> Result<SessionResult, SnapshotError> {
+    fn into_file(self, target: &Path, resume: bool, sync: bool) -> Result<SessionResult, SnapshotError> {
         let units = self.unit_count();
         let (tape, ledger) = if resume { self.reopen(target, sync, units)? } else { self.create(target, sync, units)? };
         let made = self.fill(&tape, &ledger);
@@ -177,7 +177,7 @@ impl Copier<'_> {
         Ok((plan, findings))
     }
 
-    fn to_pipe(self, out: Box<dyn Write + Send>) -> Result<SessionResult, SnapshotError> {
+    fn into_pipe(self, out: Box<dyn Write + Send>) -> Result<SessionResult, SnapshotError> {
         let failed = |source| SnapshotError::Io { path: "memory".into(), action: "making room for the digests", source };
         let ledger = Ledger::in_memory(self.unit_count()).map_err(failed)?;
         let status = self.status();

@@ -82,6 +82,12 @@ impl Claim<'_> {
         self.words.iter().map(|(_, mask)| mask.count_ones()).sum()
     }
 
+    /// Whether the claim took unit `j`.
+    #[must_use]
+    pub fn has(&self, j: u32) -> bool {
+        self.words.iter().any(|(word, mask)| *word == j as usize / 64 && mask >> (j % 64) & 1 == 1)
+    }
+
     /// Marks the claimed units as secured: their T0 content is safe outside the volume.
     pub fn secure(mut self) {
         for (word, mask) in self.words.drain(..) {

@@ -75,7 +75,10 @@ mod tests {
                         if number >= 1000 {
                             break;
                         }
-                        let passed = turnstile.pass(number, |order: &mut Vec<usize>| Ok::<(), ()>(order.push(number)));
+                        let passed = turnstile.pass(number, |order: &mut Vec<usize>| {
+                            order.push(number);
+                            Ok::<(), ()>(())
+                        });
                         assert_eq!(passed, Some(Ok(())));
                     }
                 });

@@ -4,7 +4,7 @@
 //! of large blocks costs one short read a block, one of cards a few for hundreds.
 
 use std::fs::File;
-use std::io::{Seek, SeekFrom};
+use std::io::{IoSliceMut, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -17,6 +17,8 @@ use super::looks::looks_like;
 
 /// Bytes read ahead for headers.
 const WINDOW_BYTES: usize = 4096;
+/// Most slices that the kernel takes in one read (`IOV_MAX`).
+const MOST_SLICES: usize = 1024;
 const HEADER_BYTES: usize = CHUNK_HEADER_BYTES as usize;
 
 /// A tape image, opened for reading.
@@ -109,6 +111,29 @@ impl TapeImage {
         self.file
             .read_exact_at(buffer, offset)
             .map_err(|source| TapeError::io(&self.path, format!("reading {} bytes at offset {offset}", buffer.len()), source))
+    }
+
+    /// Reads bytes of the image from `offset` on into slices, one behind the other.
+    ///
+    /// # Errors
+    /// When they are not all there, or the medium fails.
+    pub(crate) fn read_slices_at(&self, offset: u64, slices: &mut [IoSliceMut<'_>]) -> Result<(), TapeError> {
+        let mut slices = slices;
+        let mut at = offset;
+        IoSliceMut::advance_slices(&mut slices, 0);
+        while !slices.is_empty() {
+            let count = slices.len().min(MOST_SLICES);
+            let read = match rustix::io::preadv(&self.file, &mut slices[..count], at) {
+                Ok(0) => Err(std::io::ErrorKind::UnexpectedEof.into()),
+                Ok(read) => Ok(read),
+                Err(rustix::io::Errno::INTR) => continue,
+                Err(errno) => Err(errno.into()),
+            };
+            let read = read.map_err(|source| TapeError::io(&self.path, format!("reading at offset {at}"), source))?;
+            IoSliceMut::advance_slices(&mut slices, read);
+            at += read as u64;
+        }
+        Ok(())
     }
 
     /// The blocks and tape marks from the beginning. After an error nothing more comes.
