@@ -1,5 +1,6 @@
 //! The catalog of volumes in memory, whose DSCBs are laid out byte by byte.
 
+use proptest::prelude::*;
 use tapegate_formats::ebcdic;
 use tapegate_formats::volume::name::Volser;
 
@@ -237,4 +238,41 @@ fn volumes_of_linux_cms_and_cp_are_told_by_their_labels() {
     assert!(matches!(catalog.label, VolumeLabel::Os { cp: true, .. }));
     assert_eq!(codes(&catalog), ["no-vtoc"]);
     assert!(catalog.findings.iter().all(|finding| finding.grade == Grade::Note));
+}
+
+proptest! {
+    /// Whatever DSCBs hold, the catalog is read, data sets keep to the volume, and walking them ends.
+    #[test]
+    fn any_bytes_in_a_vtoc_and_a_directory_give_a_catalog_and_findings(
+        changes in proptest::collection::vec((0_usize..4, 44_usize..140, any::<u8>()), 0..24),
+        directory in proptest::collection::vec((0_usize..256, any::<u8>()), 0..8),
+        damaged in proptest::option::of(30_u32..60),
+    ) {
+        let mut dscbs = [
+            Dscb::data_set("A.PS").extents(&[extent(1, 0, [0, 2, 0, 0], [0, 2, 0, 14])]).set(135, &MemoryVolume::pointer(2)),
+            Dscb::data_set("A.PO").extents(&[extent(1, 0, [0, 3, 0, 0], [0, 3, 0, 14])]).set(82, &[2, 0]),
+            Dscb::further(&[extent(1, 1, [0, 4, 0, 0], [0, 4, 0, 14])], [0; 5]),
+            Dscb::data_set("A.DA").extents(&[extent(1, 0, [0, 5, 0, 0], [0, 5, 0, 0])]).set(82, &[0x20, 0]),
+        ];
+        for (dscb, offset, byte) in changes {
+            dscbs[dscb].0[offset] = byte;
+        }
+        let mut volume = MemoryVolume::with_vtoc(10, &dscbs);
+        let mut block = [0; 256];
+        for (offset, byte) in directory {
+            block[offset] = byte;
+        }
+        volume.add(45, 1, &[0xff; 8], &block);
+        volume.add(45, 2, &[], &[]);
+        if let Some(track) = damaged {
+            volume.damage(track);
+        }
+        let catalog = Catalog::read(&volume).unwrap();
+        for data_set in &catalog.data_sets {
+            prop_assert!(data_set.all_extents().all(|extent| extent.last() < 150));
+            let (used, _) = used_tracks(&volume, data_set).unwrap();
+            prop_assert!(used.tracks <= data_set.tracks());
+            let _ = read_directory(&volume, data_set, &mut Vec::new()).unwrap();
+        }
+    }
 }
