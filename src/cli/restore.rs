@@ -163,7 +163,7 @@ fn print(args: &RestoreArgs, tape: &TapeVolume, volume: &Path, restored: &Restor
             units: restored.units,
             findings: &restored.findings,
         };
-        serde_json::to_writer_pretty(&mut *out, &report)?;
+        serde_json::to_writer_pretty(&mut *out, &report).map_err(std::io::Error::from)?;
         return Ok(writeln!(out)?);
     }
     let (volser, files) = (tape.volser(), restored.files.len());

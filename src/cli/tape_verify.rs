@@ -117,7 +117,7 @@ pub fn run(args: &TapeVerifyArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
             differences: volume.as_ref().and(verified.as_ref()).map(|verified| verified.differences),
             findings: &findings,
         };
-        serde_json::to_writer_pretty(&mut *out, &report)?;
+        serde_json::to_writer_pretty(&mut *out, &report).map_err(std::io::Error::from)?;
         writeln!(out)?;
     } else {
         write_title(&TapeImage::open(&args.tape)?, &structure, out)?;
