@@ -4,7 +4,9 @@
 //! → [`tape`], and [`restore`] back. Each knows only those before it.
 
 pub mod catalog;
+pub mod cli;
 pub mod finding;
+mod parallel;
 pub mod plan;
 pub mod restore;
 pub mod snapshot;

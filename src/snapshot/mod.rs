@@ -1,1 +1,28 @@
-//!
+//! A session: it copies a volume as it stood at T0 to the places that the plan gives.
+
+mod copier;
+mod describe;
+mod digest;
+mod encode;
+mod error;
+mod finish;
+mod frame;
+mod ledger;
+mod manifest;
+mod monitor;
+mod prepare;
+mod session;
+mod source;
+mod stages;
+mod status;
+mod turnstile;
+
+pub use digest::{UnitDigest, file_digest};
+pub(crate) use encode::track_blocks;
+pub use error::SnapshotError;
+pub use manifest::{Manifest, ManifestFile, ManifestTape, ManifestVolume};
+pub use monitor::{Monitor, NoMonitor};
+pub use prepare::{Preparation, SnapshotOptions};
+pub use session::{SessionOptions, SessionResult, Target, interrupted_t0, run};
+pub use source::UnitSource;
+pub use status::{Claim, UpdateStatus};

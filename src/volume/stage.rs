@@ -58,6 +58,15 @@ impl Stage {
         })
     }
 
+    /// The body of one unit.
+    ///
+    /// # Panics
+    /// When the stage has no such unit.
+    #[must_use]
+    pub fn body(&self, unit: usize) -> &[u8] {
+        &self.buffer[self.units[unit].range.clone()]
+    }
+
     /// Empties the stage and gives its buffer, at least `bytes` long, to be filled; units are then declared by
     /// [`push`](Self::push).
     pub(crate) fn refill(&mut self, bytes: usize) -> &mut [u8] {

@@ -3,5 +3,8 @@
 pub mod block;
 pub mod chunk;
 pub mod date;
+pub mod description;
 pub mod label;
+pub mod label_reader;
+pub mod record_format;
 pub mod unit;

@@ -1,0 +1,301 @@
+//! A session from beginning to end: journal and tape are made, stages copied, the frame written, all checked.
+//!
+//! | it ends | what is left |
+//! | --- | --- |
+//! | complete | tape and manifest under their names |
+//! | the volume changed, or the tape is not as planned | nothing |
+//! | any other error, a signal, a crash | `.NAME.partial` and `.NAME.journal`, from which `--resume` goes on |
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+use serde::{Deserialize, Serialize};
+use tapegate_formats::tape::date::LabelDate;
+
+use super::copier::{CopyJob, Order, PipeOrder, Route, copy};
+use super::error::SnapshotError;
+use super::finish::{check_tape, write_frame};
+use super::frame::Labels;
+use super::ledger::Ledger;
+use super::manifest::{Manifest, ManifestFacts};
+use super::monitor::Monitor;
+use super::prepare::{Preparation, SnapshotOptions};
+use super::stages::{StageTask, stages};
+use super::status::UpdateStatus;
+use super::turnstile::Turnstile;
+use crate::finding::Finding;
+use crate::plan::{LabelKind, PlanBuilder, SizeTable, TapePlan};
+use crate::tape::partial::{PartialTape, beside};
+use crate::tape::pipe::PipeTape;
+use crate::volume::{Fingerprint, Volume};
+
+/// Where the tape goes.
+pub enum Target {
+    /// A tape image.
+    File {
+        /// Its name.
+        tape: PathBuf,
+        /// Go on where an interrupted run stopped.
+        resume: bool,
+        /// Bring it to stable storage before it gets its name.
+        sync: bool,
+    },
+    /// A pipe, which takes the tape in order.
+    Pipe(Box<dyn Write + Send>),
+}
+
+/// What a session needs besides the preparation.
+pub struct SessionOptions<'a> {
+    /// Where the manifest goes; nowhere if there is no path.
+    pub manifest: Option<PathBuf>,
+    /// Blocks of the destination device: their length, and the first one of the tape.
+    pub destination: (u32, u64),
+    /// Set from outside to stop the session.
+    pub stop: &'a AtomicBool,
+    /// Is told of progress.
+    pub monitor: &'a dyn Monitor,
+}
+
+/// What a complete session made.
+#[derive(Debug)]
+pub struct SessionResult {
+    /// The plan that the tape equals.
+    pub plan: TapePlan,
+    /// The manifest, as it was written.
+    pub manifest: Manifest,
+    /// All that was odd.
+    pub findings: Vec<Finding>,
+}
+
+/// What a journal must agree on with the run that takes it up.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Identity {
+    t0: i64,
+    tape_volser: String,
+    /// Digest of the description, which holds geometry, files and their extents.
+    description: String,
+    labels: LabelKind,
+    block_bytes: u16,
+    source: Fingerprint,
+}
+
+/// T0 of the interrupted run whose journal lies beside `tape`; a run that resumes it must have the same.
+///
+/// # Errors
+/// When there is no journal, or it does not read.
+pub fn interrupted_t0(tape: &Path) -> Result<i64, SnapshotError> {
+    let path = journal_path(tape);
+    let reason = |reason: &str| SnapshotError::Journal { path: path.clone(), reason: reason.to_owned() };
+    let text = Ledger::read_identity(&path).map_err(|_| reason("there is no interrupted run to resume; run without --resume"))?;
+    let identity: Identity = serde_json::from_str(&text)
+        .map_err(|_| reason("the journal does not read; remove it and the partial tape, and run without --resume"))?;
+    Ok(identity.t0)
+}
+
+fn journal_path(tape: &Path) -> PathBuf {
+    beside(tape, ".journal")
+}
+
+/// Runs a session.
+///
+/// # Errors
+/// When the volume can't be read or changes, or the tape can't be written; see the module's table for what is left.
+pub fn run(
+    volume: &Volume,
+    options: &SnapshotOptions,
+    preparation: Preparation,
+    target: Target,
+    session: &SessionOptions<'_>,
+) -> Result<SessionResult, SnapshotError> {
+    let created = jiff::Timestamp::from_second(options.t0).ok();
+    let created = created.and_then(|t0| LabelDate::from_civil(jiff::tz::TimeZone::UTC.to_datetime(t0).date()));
+    let labels = Labels { kind: options.plan.labels, volser: preparation.tape_volser.to_string(), created };
+    let copier = Copier { volume, options, preparation, labels, session };
+    match target {
+        Target::File { tape, resume, sync } => copier.into_file(&tape, resume, sync),
+        Target::Pipe(out) => copier.into_pipe(out),
+    }
+}
+
+struct Copier<'a> {
+    volume: &'a Volume,
+    options: &'a SnapshotOptions,
+    preparation: Preparation,
+    labels: Labels,
+    session: &'a SessionOptions<'a>,
+}
+
+impl Copier<'_> {
+    fn into_file(self, target: &Path, resume: bool, sync: bool) -> Result<SessionResult, SnapshotError> {
+        let units = self.unit_count();
+        let (tape, ledger) = if resume { self.reopen(target, sync, units)? } else { self.create(target, sync, units)? };
+        let made = self.fill(&tape, &ledger);
+        let (plan, findings) = match made {
+            Ok(made) => made,
+            Err(error) => {
+                if !error.leaves_journal() {
+                    tape.discard();
+                    ledger.discard();
+                }
+                return Err(error);
+            }
+        };
+        let manifest = self.manifest(&plan, &ledger, &findings);
+        if let Some(path) = &self.session.manifest {
+            manifest.write(path, sync)?;
+        }
+        tape.publish(sync)?;
+        ledger.discard();
+        Ok(SessionResult { plan, manifest, findings })
+    }
+
+    /// Brings everything onto the tape and checks it.
+    fn fill(&self, tape: &PartialTape, ledger: &Ledger) -> Result<(TapePlan, Vec<Finding>), SnapshotError> {
+        let status = self.status();
+        let planned = self.preparation.plan()?;
+        let (plan, raw_slots) = match (&self.preparation.sizes, planned) {
+            (Some(sizes), Some(plan)) => {
+                tape.reserve(plan.bytes)?;
+                let job = self.job(ledger, &status, Some(sizes));
+                self.session.monitor.begin("copying", stream_bytes(&plan));
+                let raw_slots = copy(&job, &Route::Planned { tape, plan: &plan, sizes })?;
+                (plan, raw_slots)
+            }
+            _ => {
+                let job = self.job(ledger, &status, None);
+                let route = Route::Discovered { tape, order: Turnstile::new(self.order()?) };
+                self.session.monitor.begin("copying", 0);
+                let raw_slots = copy(&job, &route)?;
+                let Route::Discovered { order, .. } = route else { unreachable!("the route was made so") };
+                (order.into_inner().finish(), raw_slots)
+            }
+        };
+        let findings = self.end_of_copy(&status, raw_slots)?;
+        write_frame(tape, &plan, &self.labels, &self.preparation.description)?;
+        check_tape(tape, &plan)?;
+        Ok((plan, findings))
+    }
+
+    fn into_pipe(self, out: Box<dyn Write + Send>) -> Result<SessionResult, SnapshotError> {
+        let failed = |source| SnapshotError::Io { path: "memory".into(), action: "making room for the digests", source };
+        let ledger = Ledger::in_memory(self.unit_count()).map_err(failed)?;
+        let status = self.status();
+        let job = self.job(&ledger, &status, None);
+        let pipe = PipeTape::new(out, self.options.plan.block_bytes);
+        let (order, labels) = (self.order()?, self.labels.clone());
+        let route = Route::Piped {
+            order: Turnstile::new(PipeOrder { order, pipe, labels, description: self.preparation.description.clone() }),
+        };
+        self.session.monitor.begin("copying", 0);
+        let raw_slots = copy(&job, &route)?;
+        let Route::Piped { order } = route else { unreachable!("the route was made so") };
+        // The end of the tape is written only when the volume is known to have stood still.
+        let findings = self.end_of_copy(&status, raw_slots)?;
+        let plan = order.into_inner().finish()?;
+        let manifest = self.manifest(&plan, &ledger, &findings);
+        if let Some(path) = &self.session.manifest {
+            manifest.write(path, true)?;
+        }
+        Ok(SessionResult { plan, manifest, findings })
+    }
+
+    fn unit_count(&self) -> u64 {
+        self.preparation.files.iter().map(|file| u64::from(file.units.len())).sum()
+    }
+
+    fn status(&self) -> Vec<UpdateStatus> {
+        self.preparation.files.iter().map(|file| UpdateStatus::new(file.units.len())).collect()
+    }
+
+    fn job<'a>(&'a self, ledger: &'a Ledger, status: &'a [UpdateStatus], sizes: Option<&SizeTable>) -> CopyJob<'a> {
+        let tasks: Vec<StageTask> = stages(&self.preparation.files, self.volume.shape().stage_units(), sizes);
+        CopyJob {
+            source: self.volume,
+            files: &self.preparation.files,
+            tasks,
+            ledger,
+            status,
+            monitor: self.session.monitor,
+            stop: self.session.stop,
+            threads: self.options.threads.max(1),
+        }
+    }
+
+    fn order(&self) -> Result<Order, SnapshotError> {
+        let builder = PlanBuilder::new(self.options.plan.clone(), self.preparation.files.len())?;
+        Ok(Order::new(builder, self.preparation.files.clone()))
+    }
+
+    /// All findings, once every unit is secured and the volume stood still.
+    fn end_of_copy(&self, status: &[UpdateStatus], raw_slots: Vec<Finding>) -> Result<Vec<Finding>, SnapshotError> {
+        for (file, status) in self.preparation.files.iter().zip(status) {
+            if let Some(unit) = status.first_unsecured() {
+                let reason = format!("unit {unit} of {} was never secured, which is an error of this program", file.name);
+                return Err(SnapshotError::Refused(reason));
+            }
+        }
+        self.volume.check_unchanged()?;
+        Ok(self.preparation.findings.iter().cloned().chain(raw_slots).collect())
+    }
+
+    fn manifest(&self, plan: &TapePlan, ledger: &Ledger, findings: &[Finding]) -> Manifest {
+        let facts = ManifestFacts {
+            t0: jiff::Timestamp::from_second(self.options.t0).map(|t0| t0.to_string()).unwrap_or_default(),
+            volume: self.volume.path(),
+            shape: self.volume.shape(),
+            volume_volser: self.preparation.volume_volser.map(|volser| volser.to_string()),
+            tape_volser: (self.options.plan.labels != LabelKind::None).then(|| self.preparation.tape_volser.to_string()),
+            description: &self.preparation.description,
+            findings,
+            destination: self.session.destination,
+        };
+        Manifest::new(&facts, plan, ledger)
+    }
+
+    fn identity(&self) -> Identity {
+        Identity {
+            t0: self.options.t0,
+            tape_volser: self.preparation.tape_volser.to_string(),
+            description: blake3::hash(&self.preparation.description).to_hex().to_string(),
+            labels: self.options.plan.labels,
+            block_bytes: self.options.plan.block_bytes,
+            source: self.volume.fingerprint().clone(),
+        }
+    }
+
+    fn create(&self, target: &Path, sync: bool, units: u64) -> Result<(PartialTape, Ledger), SnapshotError> {
+        let tape = PartialTape::create(target, sync)?;
+        let path = journal_path(target);
+        let failed = |source| SnapshotError::Io { path: path.clone(), action: "making the journal", source };
+        let identity = serde_json::to_string(&self.identity()).map_err(|error| failed(error.into()))?;
+        match Ledger::create(&path, &identity, units) {
+            Ok(ledger) => Ok((tape, ledger)),
+            Err(error) => {
+                tape.discard();
+                // Made half at most; what was reported is why.
+                let _best_effort = std::fs::remove_file(&path);
+                Err(failed(error))
+            }
+        }
+    }
+
+    fn reopen(&self, target: &Path, sync: bool, units: u64) -> Result<(PartialTape, Ledger), SnapshotError> {
+        let path = journal_path(target);
+        let refuse = |reason: &str| SnapshotError::Journal { path: path.clone(), reason: reason.to_owned() };
+        let text = Ledger::read_identity(&path).map_err(|_| refuse("there is no interrupted run to resume"))?;
+        let identity: Option<Identity> = serde_json::from_str(&text).ok();
+        if identity != Some(self.identity()) {
+            return Err(refuse(
+                "it belongs to another volume, to other options, or to the volume before it changed; run without --resume",
+            ));
+        }
+        let tape = PartialTape::reopen(target, sync)?;
+        let ledger = Ledger::reopen(&path, &text, units);
+        Ok((tape, ledger.map_err(|_| refuse("it is damaged or in use; run without --resume"))?))
+    }
+}
+
+fn stream_bytes(plan: &TapePlan) -> u64 {
+    plan.files.iter().filter(|file| file.spec.fixed_bytes.is_none()).map(|file| file.stream_bytes).sum()
+}
