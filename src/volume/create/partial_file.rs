@@ -152,7 +152,7 @@ mod tests {
         let path = folder.path().join("image");
         let file = PartialFile::create(&path).unwrap();
         let shared = file.file.try_clone().unwrap();
-        let open = |path: &Path| flock(&File::open(path).unwrap(), FlockOperation::NonBlockingLockShared);
+        let open = |path: &Path| flock(File::open(path).unwrap(), FlockOperation::NonBlockingLockShared);
         assert!(open(&folder.path().join(".image.partial")).is_err());
         file.publish(false).unwrap();
         assert_eq!(open(&path), Ok(()));
