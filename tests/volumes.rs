@@ -9,6 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use tapegate::volume::create::{CreateOptions, NewImage};
 use tapegate::volume::{ImageFormat, OpenOptions, Shape, Stage, UnitIndex, Volume};
 use tapegate_formats::tape::unit::UnitKind;
 
@@ -75,7 +76,10 @@ fn every_unit_of_every_real_volume_reads() {
     for (name, format, units) in volumes {
         let volume = open(&data.join(name));
         assert_eq!((volume.format(), volume.shape().units()), (format, units), "{name}");
-        assert_eq!(volume.findings(), [], "{name}");
+        // Made by an initialiser that stores the null track behind the label as an image, which cckdcdsk calls invalid.
+        let stored = ["3330.cckd64", "3380.cckd64", "CCWILS"].iter().any(|fresh| name.contains(fresh));
+        let expected: &[_] = if stored { &["null-track-stored"] } else { &[] };
+        assert_eq!(volume.findings().iter().map(|finding| finding.code).collect::<Vec<_>>(), expected, "{name}");
         each_unit(&volume, |unit, kind, _| {
             let expected = if format == ImageFormat::Fba { UnitKind::Blocks } else { UnitKind::Track };
             assert_eq!(kind, expected, "{name} unit {unit}");
@@ -116,8 +120,61 @@ fn compressed_volumes_expand_as_hercules_expands_them() {
         assert_eq!(plain.format(), ImageFormat::Ckd);
         assert_eq!(plain.shape(), compressed.shape());
         assert!(matches!(plain.shape(), Shape::Ckd(_)));
-        let mut bodies = Vec::new();
-        each_unit(&plain, |_, _, body| bodies.push(body.to_vec()));
-        each_unit(&compressed, |unit, _, body| assert!(bodies[unit as usize] == body, "{name} unit {unit}"));
+        assert!(bodies_of(&plain) == bodies_of(&compressed), "{name}");
+    }
+}
+
+/// The bodies of all units.
+fn bodies_of(volume: &Volume) -> Vec<Vec<u8>> {
+    let mut stage = Stage::new();
+    let (units, at_once) = (volume.shape().units(), volume.shape().stage_units());
+    let mut bodies = Vec::new();
+    for first in (0..units).step_by(at_once as usize) {
+        volume.read_units(UnitIndex(first), at_once.min(units - first), &mut stage).unwrap();
+        bodies.extend(stage.units().map(|unit| unit.body.to_vec()));
+    }
+    bodies
+}
+
+/// Writes a volume into a new image, a stage at a time.
+fn copy_into(volume: &Volume, path: &Path, format: ImageFormat) {
+    let image = NewImage::create(path, volume.shape(), &CreateOptions::new(format)).unwrap();
+    let mut stage = Stage::new();
+    let (units, at_once) = (volume.shape().units(), volume.shape().stage_units());
+    for first in (0..units).step_by(at_once as usize) {
+        volume.read_units(UnitIndex(first), at_once.min(units - first), &mut stage).unwrap();
+        let bodies: Vec<_> = stage.units().map(|unit| (unit.kind, unit.body)).collect();
+        image.write_units(UnitIndex(first), &bodies).unwrap();
+    }
+    image.finish(false).unwrap();
+}
+
+fn output_of(program: &str, args: &[&Path]) -> (bool, String) {
+    let output = Command::new(program).args(args).stdin(Stdio::null()).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    (output.status.success(), text)
+}
+
+#[test]
+fn written_images_hold_the_same_tracks_and_hercules_finds_nothing_wrong() {
+    let Some(data) = data() else { return };
+    let judged = has("cckdcdsk") && has("dasdcopy");
+    for name in ["tk4/pub010.241", "tk4/hasp00.152", "tk4/sort05.135", "os/vsamin.cckd", "hyperion/3390.cckd64"] {
+        let original = open(&data.join(name));
+        let bodies = bodies_of(&original);
+        for format in [ImageFormat::Ckd, ImageFormat::Cckd, ImageFormat::Cckd64] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("image");
+            copy_into(&original, &path, format);
+            let copy = open(&path);
+            assert_eq!((copy.format(), copy.shape()), (format, original.shape()));
+            assert!(bodies_of(&copy) == bodies, "{name} as {format}");
+            if format == ImageFormat::Cckd && judged {
+                let checked = output_of("cckdcdsk", &[Path::new("-3"), Path::new("-ro"), &path]);
+                assert_eq!(checked, (true, String::new()), "cckdcdsk of {name}");
+                let expanded = open(&expanded_by_hercules(&path, folder.path()));
+                assert!(bodies_of(&expanded) == bodies, "{name} as Hercules expands it");
+            }
+        }
     }
 }

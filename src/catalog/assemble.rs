@@ -3,6 +3,8 @@
 //! An entry that makes no sense costs that data set a finding, never the volume: real volumes have such entries (FDR's
 //! `FDRABR.Vvvvvvv`, whose `DS1VOLSQ` is no volume number).
 
+use std::collections::HashMap;
+
 use tapegate_formats::dasd::address::Cchhr;
 use tapegate_formats::dasd::geometry::Geometry;
 use tapegate_formats::ebcdic;
@@ -10,21 +12,27 @@ use tapegate_formats::volume::attributes::Dsorg;
 use tapegate_formats::volume::dscb::{DataSetDscb, Indicators, SmsFlags, format};
 use tapegate_formats::volume::extent::{ExtentDescriptor, ExtentKind};
 use tapegate_formats::volume::name::{DsName, Volser};
-use tapegate_formats::volume::pointer::Pointer;
 
 use super::data_set::{DataSet, DataSetKind, Extent, OtherExtent};
-use super::vtoc::{Link, Vtoc};
+use super::vtoc::{Link, Vtoc, VtocInfo};
 use crate::finding::Finding;
 
-/// More links than any data set has: 123 extents take ten formats 3, and a few formats 9 stand before them.
-const MOST_LINKS: usize = 64;
-
 /// Puts all data sets of a VTOC together, in the order of their DSCBs.
-pub(super) fn data_sets(vtoc: &Vtoc, geometry: &Geometry, findings: &mut Vec<Finding>) -> Vec<DataSet> {
-    vtoc.data_sets.iter().map(|(address, dscb)| data_set(vtoc, geometry, *address, dscb, findings)).collect()
+pub(super) fn data_sets(vtoc: Vtoc, geometry: &Geometry, findings: &mut Vec<Finding>) -> (VtocInfo, Vec<DataSet>) {
+    let mut links = Links { free: vtoc.links, taken: HashMap::new() };
+    let data_sets = vtoc.data_sets.iter().map(|(address, dscb)| data_set(&mut links, geometry, *address, dscb, findings));
+    (vtoc.info, data_sets.collect())
 }
 
-fn data_set(vtoc: &Vtoc, geometry: &Geometry, address: Cchhr, dscb: &DataSetDscb, findings: &mut Vec<Finding>) -> DataSet {
+/// DSCBs that chains lead to. Each belongs to one data set, so a chain can't run in a circle, and the time to follow
+/// all of them is that of reading the VTOC, whatever it holds.
+struct Links {
+    free: HashMap<Cchhr, Link>,
+    /// Those that a chain came by, and the data set whose chain it was.
+    taken: HashMap<Cchhr, DsName>,
+}
+
+fn data_set(links: &mut Links, geometry: &Geometry, address: Cchhr, dscb: &DataSetDscb, findings: &mut Vec<Finding>) -> DataSet {
     let name = DsName::from_ebcdic(dscb.name);
     let kind = kind(dscb);
     let keeps_last = matches!(kind, DataSetKind::Sequential | DataSetKind::Extended | DataSetKind::Partitioned);
@@ -53,7 +61,7 @@ fn data_set(vtoc: &Vtoc, geometry: &Geometry, address: Cchhr, dscb: &DataSetDscb
     if !has_name(dscb) {
         report(Finding::note("odd-name", "the name has characters that no data set name has"));
     }
-    let chain = chain(vtoc, geometry, dscb, &mut report);
+    let chain = chain(links, geometry, dscb, &mut report);
     data_set.defective |= chain.broken;
     let mut data = Vec::with_capacity(chain.extents.len());
     for descriptor in &chain.extents {
@@ -90,69 +98,71 @@ fn data_set(vtoc: &Vtoc, geometry: &Geometry, address: Cchhr, dscb: &DataSetDscb
 const UNKNOWN_KIND: &str = ExtentKind(0xff).text();
 
 /// The extents of a data set as its DSCBs list them.
+#[derive(Default)]
 struct Chain {
     extents: Vec<ExtentDescriptor>,
+    /// Extents among them that `DS1NOEPV` counts: all but the track of user labels.
+    counted: usize,
+    /// Extents beyond that count, left out.
+    surplus: u32,
     broken: bool,
 }
 
-/// Collects `DS1NOEPV` extents from the first DSCB and those that it leads to.
-fn chain(vtoc: &Vtoc, geometry: &Geometry, dscb: &DataSetDscb, report: &mut impl FnMut(Finding)) -> Chain {
-    let wanted = usize::from(dscb.extent_count);
-    let mut chain = Chain { extents: Vec::new(), broken: false };
-    let mut counted = 0;
-    let mut surplus = 0_u32;
-    let mut take = |descriptor: &ExtentDescriptor, extents: &mut Vec<ExtentDescriptor>| {
-        if descriptor.kind == ExtentKind::UNUSED {
-            return;
-        }
-        // The track of user labels is not counted.
-        if descriptor.kind != ExtentKind::USER_LABEL {
-            if counted == wanted {
-                surplus += 1;
+impl Chain {
+    fn take(&mut self, descriptor: &ExtentDescriptor, wanted: usize) {
+        match descriptor.kind {
+            ExtentKind::UNUSED => return,
+            ExtentKind::USER_LABEL => {}
+            _ if self.counted == wanted => {
+                self.surplus += 1;
                 return;
             }
-            counted += 1;
+            _ => self.counted += 1,
         }
-        extents.push(*descriptor);
-    };
-    for descriptor in &dscb.extents {
-        take(descriptor, &mut chain.extents);
+        self.extents.push(*descriptor);
     }
+}
+
+/// Collects `DS1NOEPV` extents from the first DSCB and those that it leads to.
+fn chain(links: &mut Links, geometry: &Geometry, dscb: &DataSetDscb, report: &mut impl FnMut(Finding)) -> Chain {
+    let wanted = usize::from(dscb.extent_count);
+    let mut chain = Chain::default();
+    dscb.extents.iter().for_each(|descriptor| chain.take(descriptor, wanted));
+    let name = DsName::from_ebcdic(dscb.name);
     let mut next = dscb.next;
-    let mut seen: Vec<Pointer> = Vec::new();
-    while chain.extents.iter().filter(|extent| extent.kind != ExtentKind::USER_LABEL).count() < wanted {
-        let Some(address) = next.decode(geometry) else { break };
-        if seen.contains(&next) || seen.len() == MOST_LINKS {
-            report(Finding::damage("dscb-loop", format!("the chain of DSCBs runs in a circle at {address}")));
+    while let Some(address) = next.decode(geometry).filter(|_| chain.counted < wanted) {
+        let Some(link) = links.free.remove(&address) else {
+            report(match links.taken.get(&address) {
+                Some(owner) if *owner == name => {
+                    Finding::damage("dscb-loop", format!("the chain of DSCBs runs in a circle at {address}"))
+                }
+                Some(owner) => {
+                    Finding::damage("dscb-shared", format!("the chain of DSCBs leads to {address}, which {owner} has"))
+                }
+                None => {
+                    let detail = format!("the chain of DSCBs leads to {address}, where the VTOC has no DSCB with extents");
+                    Finding::damage("dscb-chain", detail)
+                }
+            });
             chain.broken = true;
             break;
-        }
-        seen.push(next);
-        match vtoc.links.get(&address) {
-            Some(Link::Extents(further)) => {
-                for descriptor in further.extents() {
-                    take(descriptor, &mut chain.extents);
-                }
+        };
+        links.taken.insert(address, name);
+        match link {
+            Link::Extents(further) => {
+                further.extents().for_each(|descriptor| chain.take(descriptor, wanted));
                 next = further.next;
             }
-            Some(Link::Through(behind)) => next = *behind,
-            None => {
-                let detail = format!("the chain of DSCBs leads to {address}, where the VTOC has no DSCB with extents");
-                report(Finding::damage("dscb-chain", detail));
-                chain.broken = true;
-                break;
-            }
+            Link::Through(behind) => next = behind,
         }
     }
-    if counted < wanted {
-        report(Finding::damage("extents-missing", format!("{counted} of {wanted} extents were found")));
+    if chain.counted < wanted {
+        report(Finding::damage("extents-missing", format!("{} of {wanted} extents were found", chain.counted)));
         chain.broken = true;
     }
-    if surplus > 0 {
-        report(Finding::damage(
-            "extents-surplus",
-            format!("{surplus} extents beyond the {wanted} that the DSCB counts were left out"),
-        ));
+    if chain.surplus > 0 {
+        let detail = format!("{} extents beyond the {wanted} that the DSCB counts were left out", chain.surplus);
+        report(Finding::damage("extents-surplus", detail));
         chain.broken = true;
     }
     chain

@@ -56,6 +56,10 @@ pub fn read_directory(
         let Some(number) = data_set.track(relative) else { break };
         let Some(track) = read_walked(source, number, &mut bytes, findings)? else { continue };
         let address = source.geometry().cchh(number);
+        if track.user_records().next().is_none() {
+            // A directory has no gaps: it was never written, or breaks off here.
+            return Ok(directory);
+        }
         for record in track.user_records() {
             if record.count.is_end_of_file() {
                 directory.end = Some((relative, record.count.record));

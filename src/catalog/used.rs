@@ -50,7 +50,8 @@ pub fn used_tracks(source: &impl TrackSource, data_set: &DataSet) -> Result<(Use
     let allocated = data_set.tracks();
     let whole = UsedTracks { tracks: allocated, end: UsedEnd::WholeAllocation };
     let Some((last_track, last_record)) = data_set.last_used else { return Ok((whole, findings)) };
-    if allocated == 0 {
+    // Where extents are missing or belong to others too, relative tracks mean nothing.
+    if allocated == 0 || data_set.defective {
         return Ok((whole, findings));
     }
     let mut report = |finding: Finding| findings.push(finding.of(data_set.name));
@@ -337,6 +338,14 @@ mod tests {
         assert_eq!(tracks, 6);
         assert!(findings[0].ends_with("member A begins on track 9 of 6"), "{findings:?}");
         assert!(findings[1].starts_with("A.B: the last member, at track 1 record 1, has no end-of-file record"), "{findings:?}");
+    }
+
+    #[test]
+    fn a_data_set_whose_extents_make_no_sense_is_taken_whole() {
+        let mut volume = written(2);
+        add_eof(&mut volume, 1, 3);
+        let data_set = DataSet { defective: true, ..data_set(DataSetKind::Sequential, (1, 2)) };
+        assert_eq!(used(&volume, &data_set), (6, UsedEnd::WholeAllocation, vec![]));
     }
 
     #[test]

@@ -74,7 +74,8 @@ impl Vtoc {
             return Ok(None);
         };
         let Some(format_4) = find_format_4(source, track, address, findings)? else {
-            findings.push(Finding::damage("vtoc-missing", "there is no format-4 DSCB where the volume label says").at(address));
+            // So are volumes that were initialised and never used; they are copied as a whole.
+            findings.push(Finding::note("vtoc-missing", "there is no format-4 DSCB where the volume label says").at(address));
             return Ok(None);
         };
         let lower = geometry.track_index(geometry.decode_cchh(format_4.extent.lower));

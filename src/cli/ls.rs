@@ -64,7 +64,7 @@ pub fn run(args: &LsArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
         list(args, &catalog, &tracks, &mut document)?;
     }
     if args.json {
-        serde_json::to_writer_pretty(&mut *out, &document)?;
+        serde_json::to_writer_pretty(&mut *out, &document).map_err(io::Error::from)?;
         writeln!(out)?;
     } else {
         print(&document, volume.shape(), out)?;

@@ -104,7 +104,7 @@ pub fn run(args: &PlanArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
         findings: &preparation.findings,
     };
     if args.json {
-        serde_json::to_writer_pretty(&mut *out, &document)?;
+        serde_json::to_writer_pretty(&mut *out, &document).map_err(std::io::Error::from)?;
         writeln!(out)?;
     } else {
         print(out, &document)?;

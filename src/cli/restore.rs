@@ -13,10 +13,10 @@ use super::exit::{Exit, report};
 use super::progress::Progress;
 use crate::finding::Finding;
 use crate::plan::pattern::{Pattern, Selection};
-use crate::restore::{NewImageOptions, Restored, TapeVolume, restore_new};
+use crate::restore::{ExistingOptions, NewImageOptions, Restored, TapeVolume, restore_into, restore_new};
 use crate::snapshot::{Manifest, Monitor, NoMonitor};
 use crate::volume::create::{Compression, CreateOptions};
-use crate::volume::{ImageFormat, Shape};
+use crate::volume::{ImageFormat, OpenOptions, Shape};
 
 /// Rebuilds a volume from a tape, or puts data sets back over those of the same name.
 ///
@@ -46,6 +46,14 @@ pub struct RestoreArgs {
     /// Put the data sets back into this image.
     #[arg(long, value_name = "VOLUME")]
     pub into: Option<PathBuf>,
+
+    /// Put back a VSAM component, PDSE, HFS or extended format data set that no VVDS on the volume names.
+    #[arg(long, requires = "into")]
+    pub force: bool,
+
+    /// Format of the existing image, where its content can't tell.
+    #[arg(long = "type", value_name = "FORMAT", requires = "into")]
+    pub kind: Option<ImageFormat>,
 
     /// Format of the new image: ckd, cckd, cckd64, raw-track, fba, cfba or cfba64 [default: ckd or fba].
     #[arg(long, value_name = "FORMAT", requires = "new")]
@@ -108,7 +116,16 @@ pub fn run(args: &RestoreArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
             let options = NewImageOptions { image: image.clone(), create, selection: &selection, threads, sync: !args.no_sync };
             (image, restore_new(&tape, manifest.as_ref(), &options, &stop, monitor)?)
         }
-        (None, Some(_volume)) => anyhow::bail!("not yet"),
+        (None, Some(volume)) => {
+            if selection.is_everything() {
+                anyhow::bail!("--into puts single data sets back; name them, or use '**' for all that the volume has");
+            }
+            let open = OpenOptions { kind: args.kind, ..OpenOptions::default() };
+            let sync = !args.no_sync;
+            let options =
+                ExistingOptions { image: volume.clone(), open, selection: &selection, force: args.force, threads, sync };
+            (volume, restore_into(&tape, manifest.as_ref(), &options, &stop, monitor)?)
+        }
         (None, None) => anyhow::bail!("say where to: --new IMAGE or --into VOLUME"),
     };
     drop(progress);
@@ -146,7 +163,7 @@ fn print(args: &RestoreArgs, tape: &TapeVolume, volume: &Path, restored: &Restor
             units: restored.units,
             findings: &restored.findings,
         };
-        serde_json::to_writer_pretty(&mut *out, &report)?;
+        serde_json::to_writer_pretty(&mut *out, &report).map_err(std::io::Error::from)?;
         return Ok(writeln!(out)?);
     }
     let (volser, files) = (tape.volser(), restored.files.len());

@@ -138,7 +138,7 @@ fn print_json(args: &SnapshotArgs, result: &SessionResult, out: &mut dyn Write) 
         files: files.collect(),
         findings: &result.findings,
     };
-    serde_json::to_writer_pretty(&mut *out, &report)?;
+    serde_json::to_writer_pretty(&mut *out, &report).map_err(std::io::Error::from)?;
     Ok(writeln!(out)?)
 }
 

@@ -7,8 +7,9 @@ use clap::{Args, Subcommand};
 use super::exit::{Exit, report};
 use super::progress::Progress;
 use super::{tape_extract, tape_map, tape_verify};
+use crate::finding::Finding;
 use crate::snapshot::Monitor;
-use crate::tape::{TapeError, TapeImage, TapeStructure, read_structure};
+use crate::tape::{TapeDescription, TapeError, TapeImage, TapeStructure, read_description, read_structure};
 
 /// Lists, checks and takes apart AWS and HET tapes.
 #[derive(Debug, Args)]
@@ -31,7 +32,7 @@ enum TapeCommand {
 pub fn run(args: &TapeArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let findings = match &args.command {
         TapeCommand::Map(args) => tape_map::run(args, out)?,
-        TapeCommand::Verify(args) => tape_verify::run(args, out)?,
+        TapeCommand::Verify(args) => return tape_verify::run(args, out),
         TapeCommand::Extract(args) => tape_extract::run(args, out)?,
     };
     report(&findings);
@@ -47,4 +48,15 @@ pub(super) fn read(image: &TapeImage) -> Result<TapeStructure, TapeError> {
         progress.advance(offset - before);
         before = offset;
     })
+}
+
+/// Reads the description of a tape of ours. One that is damaged becomes a finding: the files are still there.
+pub(super) fn described(image: &TapeImage, tape: &TapeStructure) -> Result<(Option<TapeDescription>, Vec<Finding>), TapeError> {
+    match read_description(image, tape) {
+        Ok(description) => Ok((description, Vec::new())),
+        Err(TapeError::Damaged { offset, defect, .. }) => {
+            Ok((None, vec![Finding::damage("description", defect.to_string()).at(format_args!("offset {offset}"))]))
+        }
+        Err(error) => Err(error),
+    }
 }

@@ -6,17 +6,18 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::Args;
+use tapegate_formats::tape::description::FileEntry;
 use tapegate_formats::tape::record_format::{RecordFormat, RecordKind};
 
-use super::tape::read;
+use super::tape::{described, read};
 use crate::finding::Finding;
 use crate::tape::partial::{beside, sync_directory};
-use crate::tape::{ContentEnd, ExtractForm, LabelStyle, TapeFile, TapeImage, TapeStructure, extract};
+use crate::tape::{ContentEnd, ExtractForm, LabelStyle, TapeDescription, TapeFile, TapeImage, TapeStructure, extract};
 
 /// Writes the bytes of one file of a tape to standard output or a file.
 ///
 /// The blocks are written one behind the other. A file that tapegate wrote in `tracks` form gives what the data set
-/// holds, the data of its records in order; `--raw` gives its bytes as they are on tape.
+/// holds: the data of its records in order, of a sequential one up to its end-of-file record. `--raw` gives its bytes as they are on tape.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  tapegate tape extract backup.aws SYS1.PARMLIB -o parmlib.bin\n  \
                         tapegate tape extract cards.het 2 --text --recfm FB --lrecl 80")]
@@ -31,7 +32,7 @@ pub struct TapeExtractArgs {
     #[arg(short, long, value_name = "OUT", default_value = "-")]
     pub output: PathBuf,
     /// Writes what lies on the tape, even if it is tapegate's own container.
-    #[arg(long, conflicts_with_all = ["text", "until_eof"])]
+    #[arg(long, conflicts_with_all = ["text", "all"])]
     pub raw: bool,
     /// Writes lines of UTF-8 text, a record a line, from EBCDIC.
     #[arg(long)]
@@ -42,9 +43,9 @@ pub struct TapeExtractArgs {
     /// The record length, where the labels say none or another.
     #[arg(long, value_name = "BYTES", requires = "text")]
     pub lrecl: Option<u32>,
-    /// Ends a data set in `tracks` form at its first end-of-file record, as programs see a sequential one.
+    /// Passes end-of-file records of a sequential data set in `tracks` form, instead of ending at the first.
     #[arg(long)]
-    pub until_eof: bool,
+    pub all: bool,
 }
 
 /// Writes the file and gives back what is odd about it.
@@ -56,8 +57,9 @@ pub struct TapeExtractArgs {
 pub fn run(args: &TapeExtractArgs, out: &mut dyn Write) -> anyhow::Result<Vec<Finding>> {
     let image = TapeImage::open(&args.tape)?;
     let tape = read(&image)?;
-    let file = find(&tape, args)?;
-    let form = form(&tape, file, args)?;
+    let (description, mut findings) = described(&image, &tape)?;
+    let file = find(&tape, description.as_ref(), args)?;
+    let form = form(&tape, file, description.as_ref().and_then(|description| description.entry(file)), args)?;
     let extracted = if args.output == Path::new("-") {
         let mut out = BufWriter::with_capacity(1 << 20, out);
         let extracted = extract(&image, file, form, &mut out)?;
@@ -67,18 +69,28 @@ pub fn run(args: &TapeExtractArgs, out: &mut dyn Write) -> anyhow::Result<Vec<Fi
         write_file(&args.output, |out| Ok(extract(&image, file, form, out)?))?
     };
     let title = Some(file.title());
-    let mut findings: Vec<_> = tape.findings.iter().filter(|finding| finding.file == title).cloned().collect();
-    if !file.complete && findings.is_empty() {
+    let told: Vec<_> = tape.findings.iter().filter(|finding| finding.file == title).cloned().collect();
+    if !file.complete && told.is_empty() {
         findings.push(Finding::damage("cut-file", "the tape ends inside the file").of(file.title()));
     }
+    findings.extend(told);
     findings.extend(extracted.findings);
     Ok(findings)
 }
 
-fn find<'a>(tape: &'a TapeStructure, args: &TapeExtractArgs) -> anyhow::Result<&'a TapeFile> {
+fn find<'a>(
+    tape: &'a TapeStructure,
+    description: Option<&TapeDescription>,
+    args: &TapeExtractArgs,
+) -> anyhow::Result<&'a TapeFile> {
+    // Labels have but the end of a long name, so several may look the same; the description has them whole.
+    let described = description.and_then(|description| description.find(&args.file));
+    if let Some(file) = described.and_then(|entry| tape.files.iter().find(|file| file.number == entry.number)) {
+        return Ok(file);
+    }
     match tape.find(&args.file)[..] {
         [file] => Ok(file),
-        [] => bail!("{}: no file {} on the tape, which has {}", args.tape.display(), args.file, tape.files.len()),
+        [] => bail!("{}: no file {} on the tape, which has {} file(s)", args.tape.display(), args.file, tape.files.len()),
         [first, second, ..] => bail!(
             "{}: several files are called {}: give a number, such as {} or {}",
             args.tape.display(),
@@ -89,8 +101,14 @@ fn find<'a>(tape: &'a TapeStructure, args: &TapeExtractArgs) -> anyhow::Result<&
     }
 }
 
-fn form(tape: &TapeStructure, file: &TapeFile, args: &TapeExtractArgs) -> anyhow::Result<ExtractForm> {
-    let end = if args.until_eof { ContentEnd::EndOfFile } else { ContentEnd::LastRecord };
+/// `DS1DSORG` of a sequential data set.
+const DSORG_SEQUENTIAL: u16 = 0x4000;
+/// A record length of X in a DSCB.
+const DSCB_RECORD_LENGTH_X: u16 = 0x8000;
+
+fn form(tape: &TapeStructure, file: &TapeFile, entry: Option<&FileEntry>, args: &TapeExtractArgs) -> anyhow::Result<ExtractForm> {
+    let sequential = entry.is_some_and(|entry| entry.dsorg & DSORG_SEQUENTIAL != 0 && entry.special == 0);
+    let end = if sequential && !args.all { ContentEnd::EndOfFile } else { ContentEnd::LastRecord };
     if args.raw {
         return Ok(ExtractForm::Raw);
     }
@@ -98,15 +116,21 @@ fn form(tape: &TapeStructure, file: &TapeFile, args: &TapeExtractArgs) -> anyhow
         return Ok(ExtractForm::Content(end));
     }
     // The labels of a container say how the container is blocked, not what the data set in it has.
-    let attributes = file.attributes().filter(|_| !file.holds_units);
-    let Some(format) = args.recfm.or_else(|| attributes.and_then(|label| label.record_format)) else {
+    let (format, record_length) = if file.holds_units {
+        let length = entry.map(|entry| entry.record_length).filter(|&length| length != DSCB_RECORD_LENGTH_X);
+        (entry.and_then(|entry| RecordFormat::from_ds1recfm(entry.recfm)), length.map(u32::from))
+    } else {
+        let label = file.attributes();
+        (label.and_then(|label| label.record_format), label.and_then(|label| label.record_length))
+    };
+    let Some(format) = args.recfm.or(format) else {
         bail!("{}: nothing says the record format of {}: give --recfm", args.tape.display(), file.title());
     };
-    let ebcdic = tape.labels != LabelStyle::Ansi;
+    let ebcdic = tape.labels != LabelStyle::Ansi || file.holds_units;
     if !ebcdic && format.kind == RecordKind::Variable {
         bail!("{}: variable records of ANSI tapes can't be made lines; leave --text off", args.tape.display());
     }
-    let record_length = args.lrecl.or_else(|| attributes.and_then(|label| label.record_length)).unwrap_or(0);
+    let record_length = args.lrecl.or(record_length).unwrap_or(0);
     Ok(ExtractForm::Text { end, format, record_length, ebcdic })
 }
 

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
-use super::tape::read;
+use super::tape::{described, read};
 use crate::finding::Finding;
-use crate::tape::{LabelStyle, TapeEnd, TapeFile, TapeImage, TapeStructure};
+use crate::tape::{LabelStyle, TapeDescription, TapeEnd, TapeFile, TapeImage, TapeStructure, described_name};
 
 /// Lists what lies on an AWS or HET tape: files, attributes, block counts and offsets.
 ///
@@ -48,6 +48,8 @@ struct Document<'a> {
 struct FileEntry<'a> {
     number: u32,
     name: Option<&'a str>,
+    /// The whole name, where the tape has a description.
+    data_set: Option<String>,
     recfm: Option<String>,
     lrecl: Option<u32>,
     blksize: Option<u32>,
@@ -79,12 +81,14 @@ struct FileEntry<'a> {
 /// When the file is no tape, the medium fails, or nobody reads the output.
 pub fn run(args: &TapeMapArgs, out: &mut dyn Write) -> anyhow::Result<Vec<Finding>> {
     let image = TapeImage::open(&args.tape)?;
-    let tape = read(&image)?;
+    let mut tape = read(&image)?;
+    let (description, damage) = described(&image, &tape)?;
+    tape.findings.extend(damage);
     if args.json {
-        serde_json::to_writer_pretty(&mut *out, &document(&image, &tape))?;
+        serde_json::to_writer_pretty(&mut *out, &document(&image, &tape, description.as_ref()))?;
         writeln!(out)?;
     } else {
-        write_table(&image, &tape, out)?;
+        write_table(&image, &tape, description.as_ref(), out)?;
     }
     Ok(tape.findings)
 }
@@ -106,17 +110,27 @@ pub(super) fn write_title(image: &TapeImage, tape: &TapeStructure, out: &mut dyn
     writeln!(out)
 }
 
-fn write_table(image: &TapeImage, tape: &TapeStructure, out: &mut dyn Write) -> std::io::Result<()> {
+fn write_table(
+    image: &TapeImage,
+    tape: &TapeStructure,
+    description: Option<&TapeDescription>,
+    out: &mut dyn Write,
+) -> std::io::Result<()> {
     write_title(image, tape, out)?;
     if !tape.files.is_empty() {
-        writeln!(
+        write!(
             out,
             "{:>5}  {:<17}  {:<5}  {:>5}  {:>7}  {:>9}  {:>9}  {:>13}  {:>8}  {:>7}  {:>13}",
             "file", "name", "recfm", "lrecl", "blksize", "blocks", "in label", "bytes", "shortest", "longest", "offset"
         )?;
+        writeln!(out, "{}", if description.is_some() { "  data set" } else { "" })?;
     }
     for file in &tape.files {
         write_file(file, out)?;
+        match description.and_then(|description| description.entry(file)) {
+            Some(entry) => writeln!(out, "  {}", described_name(entry))?,
+            None => writeln!(out)?,
+        }
     }
     writeln!(
         out,
@@ -135,7 +149,7 @@ fn write_file(file: &TapeFile, out: &mut dyn Write) -> std::io::Result<()> {
     let number = |value: Option<u64>| value.map_or_else(|| "-".to_owned(), |value| value.to_string());
     let recfm = attributes.and_then(|label| label.record_format).map_or_else(|| "-".to_owned(), |format| format.to_string());
     let lengths = file.block_lengths;
-    writeln!(
+    write!(
         out,
         "{:>5}  {:<17}  {recfm:<5}  {:>5}  {:>7}  {:>9}  {:>9}  {:>13}  {:>8}  {:>7}  {:>13}",
         file.number,
@@ -151,7 +165,7 @@ fn write_file(file: &TapeFile, out: &mut dyn Write) -> std::io::Result<()> {
     )
 }
 
-fn document<'a>(image: &TapeImage, tape: &'a TapeStructure) -> Document<'a> {
+fn document<'a>(image: &TapeImage, tape: &'a TapeStructure, description: Option<&TapeDescription>) -> Document<'a> {
     Document {
         tape: image.path().display().to_string(),
         format: format_name(tape),
@@ -174,17 +188,18 @@ fn document<'a>(image: &TapeImage, tape: &'a TapeStructure) -> Document<'a> {
         tape_marks: tape.tape_marks,
         bytes: tape.bytes,
         stored_bytes: tape.stored_bytes,
-        files: tape.files.iter().map(entry).collect(),
+        files: tape.files.iter().map(|file| entry(file, description)).collect(),
         findings: &tape.findings,
     }
 }
 
-fn entry(file: &TapeFile) -> FileEntry<'_> {
+fn entry<'a>(file: &'a TapeFile, description: Option<&TapeDescription>) -> FileEntry<'a> {
     let label = file.header.first.as_ref().or(file.trailer.first.as_ref());
     let attributes = file.attributes();
     FileEntry {
         number: file.number,
         name: file.name(),
+        data_set: description.and_then(|description| description.entry(file)).map(described_name),
         recfm: attributes.and_then(|label| label.record_format).map(|format| format.to_string()),
         lrecl: attributes.and_then(|label| label.record_length),
         blksize: attributes.and_then(|label| label.block_length),

@@ -1,6 +1,6 @@
 //! `tapegate track VOLUME CYL HEAD`: one track as it lies on the volume.
 
-use std::io::Write;
+use std::io::{self, Write};
 
 use anyhow::{Context, bail};
 use clap::Args;
@@ -122,7 +122,7 @@ pub fn run(args: &TrackArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
             records: walked.iter().flat_map(Track::records).map(|record| RecordDocument::of(&record)).collect(),
             findings: &findings,
         };
-        serde_json::to_writer_pretty(&mut *out, &document)?;
+        serde_json::to_writer_pretty(&mut *out, &document).map_err(io::Error::from)?;
         writeln!(out)?;
         return Ok(Exit::after(&findings));
     }

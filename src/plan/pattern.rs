@@ -14,11 +14,14 @@
 use std::fmt;
 use std::str::FromStr;
 
+use tapegate_formats::ebcdic;
 use tapegate_formats::volume::name::DsName;
 use thiserror::Error;
 
 /// A name can have 44 characters, and no pattern needs many more.
 const MOST_CHARACTERS: usize = 128;
+/// A name of 44 dots, which no system lets anyone make, would have one more qualifier than characters.
+const MOST_QUALIFIERS: usize = 45;
 
 /// Why a text is no pattern.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -63,11 +66,18 @@ impl Pattern {
     /// Whether the whole of `name` fits.
     #[must_use]
     pub fn matches(&self, name: &DsName) -> bool {
-        let name = name.to_string();
-        let qualifiers: Vec<&[u8]> = name.split('.').map(str::as_bytes).collect();
+        let mut text = *name.as_ebcdic();
+        ebcdic::make_latin1(&mut text);
+        let length = text.iter().rposition(|byte| !matches!(byte, b' ' | 0)).map_or(0, |last| last + 1);
+        let mut qualifiers = [&text[..0]; MOST_QUALIFIERS];
+        let mut count = 0;
+        for (place, qualifier) in qualifiers.iter_mut().zip(text[..length].split(|byte| *byte == b'.')) {
+            *place = qualifier;
+            count += 1;
+        }
         fits(
             &self.qualifiers,
-            &qualifiers,
+            &qualifiers[..count],
             |part| *part == Qualifier::AnyNumber,
             |part, qualifier| match part {
                 Qualifier::AnyNumber => true,

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use tapegate_formats::dasd::address::TrackIndex;
+use tapegate_formats::dasd::address::{Cchh, TrackIndex};
 use tapegate_formats::dasd::geometry::Geometry;
 use tapegate_formats::tape::unit::UnitKind;
 
@@ -44,6 +44,13 @@ impl DescribedTracks {
     /// The units by their numbers, in no order.
     pub(crate) fn units(&self) -> impl Iterator<Item = (UnitIndex, UnitKind, &[u8])> {
         self.units.iter().map(|(unit, (kind, body))| (UnitIndex(*unit), *kind, &body[..]))
+    }
+
+    /// A track, with its address as it lies in home addresses.
+    pub(super) fn track(&self, address: Cchh) -> Option<([u8; 4], &[u8])> {
+        let geometry = self.geometry.as_ref()?;
+        let (_, body) = self.units.get(&geometry.track_index(address)?.0)?;
+        Some((geometry.encode_cchh(address), body))
     }
 
     /// The tracks as a source of a catalog; `None` for a fixed-block volume.

@@ -2,14 +2,17 @@
 
 mod described;
 mod error;
+mod existing;
 mod file_stream;
 mod new_image;
+mod relocate;
 mod tape_volume;
 mod units;
 mod verify;
 
 pub use described::DescribedTracks;
 pub use error::RestoreError;
+pub use existing::{ExistingOptions, restore_into};
 pub use new_image::{NewImageOptions, restore_new};
 pub use tape_volume::{FileClassOnTape, TapeVolume, VolumeFile};
 pub use verify::{Verified, verify};

@@ -12,7 +12,7 @@ use crate::finding::Finding;
 use crate::parallel::run_in_order;
 use crate::plan::Form;
 use crate::plan::pattern::Selection;
-use crate::snapshot::{Manifest, Monitor, UpdateStatus};
+use crate::snapshot::{Manifest, ManifestFile, Monitor, UpdateStatus};
 use crate::volume::UnitIndex;
 use crate::volume::create::{CreateOptions, NewImage};
 
@@ -137,8 +137,7 @@ fn digests_of(
     number: u32,
 ) -> Result<Vec<crate::snapshot::UnitDigest>, RestoreError> {
     let listed = manifest.files.iter().find(|listed| listed.number == number && listed.name == file.name.to_string());
-    let digests =
-        listed.and_then(|listed| listed.parse_unit_digests()).filter(|digests| digests.len() == file.units.len() as usize);
+    let digests = listed.and_then(ManifestFile::parse_unit_digests).filter(|digests| digests.len() == file.units.len() as usize);
     digests.ok_or_else(|| {
         tape.inconsistent(format!("the manifest is of another tape: it does not have {} as file {number}", file.name))
     })

@@ -13,7 +13,7 @@ use super::units::{UnitRun, read_run, unit_runs};
 use crate::finding::Finding;
 use crate::parallel::run_in_order;
 use crate::plan::Form;
-use crate::snapshot::{Manifest, Monitor, UnitDigest, track_blocks};
+use crate::snapshot::{Manifest, ManifestFile, Monitor, UnitDigest, track_blocks};
 use crate::tape::{BlockBuffer, ItemKind};
 use crate::volume::{Shape, Stage, UnitIndex, Volume};
 
@@ -137,7 +137,7 @@ fn verify_blocks(
 ) -> Result<(), RestoreError> {
     let Some(on_tape) = tape.structure().files.iter().find(|on_tape| Some(on_tape.number) == file.number) else { return Ok(()) };
     let listed = manifest.and_then(|manifest| manifest.files.iter().find(|listed| Some(listed.number) == file.number));
-    let digests = listed.and_then(|listed| listed.parse_unit_digests()).unwrap_or_default();
+    let digests = listed.and_then(ManifestFile::parse_unit_digests).unwrap_or_default();
     let unit_blocks = listed.map(|listed| &listed.unit_blocks[..]).unwrap_or_default();
     let mut items = tape.image().items_from(on_tape.data_offset);
     let mut buffer = BlockBuffer::new();

@@ -13,7 +13,7 @@ use super::digest::{UnitDigest, file_digest};
 use super::error::SnapshotError;
 use super::ledger::Ledger;
 use crate::finding::Finding;
-use crate::plan::{Destination, FileClass, Form, LabelKind, TapePlan};
+use crate::plan::{BlockTable, Destination, FileClass, Form, LabelKind, TapePlan};
 use crate::tape::partial::{beside, sync_directory};
 use crate::volume::Shape;
 
@@ -168,7 +168,7 @@ impl Manifest {
                 blocks: file.blocks,
                 destination_block: destination.map(|destination| destination.block),
                 destination_offset: destination.map(|destination| destination.offset),
-                unit_blocks: file.spec.blocks.iter().flat_map(|table| table.units()).map(|unit| unit.blocks).collect(),
+                unit_blocks: file.spec.blocks.iter().flat_map(BlockTable::units).map(|unit| unit.blocks).collect(),
                 digest: digest.to_hex().to_string(),
                 unit_digests: digests.iter().map(ToString::to_string).collect(),
             }

@@ -11,7 +11,7 @@ use super::describe::describe;
 use super::encode::measure_blocks;
 use super::error::SnapshotError;
 use super::monitor::Monitor;
-use crate::catalog::{Catalog, DataSet, DataSetKind, TrackSource, UsedEnd, VolumeLabel, VolumeTracks, used_tracks};
+use crate::catalog::{Catalog, DataSet, DataSetKind, TrackSource, UsedEnd, VolumeTracks, used_tracks};
 use crate::finding::Finding;
 use crate::parallel::run_in_order;
 use crate::plan::pattern::Selection;
@@ -78,10 +78,7 @@ impl Preparation {
     pub fn new(volume: &Volume, options: &SnapshotOptions, measure: bool, monitor: &dyn Monitor) -> Result<Self, SnapshotError> {
         let mut findings = volume.findings().to_vec();
         let tracks = VolumeTracks::new(volume);
-        let catalog = match &tracks {
-            Some(tracks) => Catalog::read(tracks)?,
-            None => fixed_block_catalog(volume)?,
-        };
+        let catalog = Catalog::of_volume(volume)?;
         findings.extend(catalog.findings.iter().cloned());
         let mut chooser = Chooser { volume, tracks, options, findings: Vec::new() };
         let mut files = chooser.choose(&catalog)?;
@@ -136,15 +133,6 @@ fn default_tape_volser(volume: Option<Volser>) -> Result<Volser, SnapshotError> 
     let first = if serial.starts_with('T') && serial.chars().count() == 6 { 'V' } else { 'T' };
     let wanted = if tail.is_empty() { "TAPE01".to_owned() } else { format!("{first}{tail}") };
     Ok(wanted.parse().or_else(|_| "TAPE01".parse()).map_err(crate::plan::PlanError::Name)?)
-}
-
-/// A fixed-block volume's label; its files are a later matter.
-fn fixed_block_catalog(volume: &Volume) -> Result<Catalog, VolumeError> {
-    let mut stage = crate::volume::Stage::new();
-    volume.read_units(UnitIndex(0), 1, &mut stage)?;
-    // The label of VSE volumes lies in block 1.
-    let block_1 = stage.body(0).get(512..).unwrap_or_default();
-    Ok(Catalog::without_vtoc(VolumeLabel::of_fixed_block(block_1)))
 }
 
 /// A file without a block can't lie on an unlabelled tape: its tape mark would end the tape.

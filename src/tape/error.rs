@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use tapegate_formats::dasd::track::TrackError;
 use tapegate_formats::tape::block::{ChunkDefect, ExpandError};
+use tapegate_formats::tape::description::DescriptionError;
 use tapegate_formats::tape::unit::UnitError;
 use thiserror::Error;
 
@@ -74,6 +75,9 @@ pub enum TapeDefect {
     /// A compressed block that does not expand.
     #[error(transparent)]
     Expand(#[from] ExpandError),
+    /// A description that can't be used.
+    #[error(transparent)]
+    Description(#[from] DescriptionError),
     /// An encoded unit that is none.
     #[error(transparent)]
     Unit(#[from] UnitError),

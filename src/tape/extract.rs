@@ -98,7 +98,6 @@ struct Writer<'a> {
 impl Writer<'_> {
     fn units(&mut self, file: &TapeFile, end: ContentEnd) -> Result<(), TapeError> {
         let mut reader = UnitReader::new(self.image, file);
-        let mut passed = 0_u64;
         loop {
             let offset = reader.offset();
             let Some((header, body)) = reader.next_unit()? else { break };
@@ -111,39 +110,29 @@ impl Writer<'_> {
                         .at(format_args!("unit {}", header.unit)),
                 ),
                 UnitKind::Track => {
-                    let ends = self.track(offset, &header, body, end)?;
-                    if ends > 0 && end == ContentEnd::EndOfFile {
+                    if self.track(offset, &header, body, end)? {
                         return Ok(());
                     }
-                    passed += ends;
                 }
             }
-        }
-        if passed > 1 {
-            let detail = format!("{passed} end-of-file records were passed: these may be several members or stale tracks");
-            self.done.findings.push(Finding::note("end-of-file", detail).of(file.title()));
         }
         Ok(())
     }
 
-    /// Writes the records of a track and says how many end-of-file records it has, up to the end of the content.
-    fn track(&mut self, offset: u64, header: &UnitHeader, body: &[u8], end: ContentEnd) -> Result<u64, TapeError> {
+    /// Writes the records of a track and says whether the content ended on it.
+    fn track(&mut self, offset: u64, header: &UnitHeader, body: &[u8], end: ContentEnd) -> Result<bool, TapeError> {
         // A body says itself which track it is; that it is the one of its unit number is for a restore to check.
         let home = body.get(1..5).and_then(|home| home.first_chunk()).copied().unwrap_or_default();
         let track = Track::from_bytes(body, home)
             .map_err(|defect| self.image.damaged(offset, TapeDefect::Track { unit: header.unit, defect }))?;
-        let mut ends = 0;
         for record in track.user_records() {
-            if record.count.is_end_of_file() {
-                ends += 1;
-                if end == ContentEnd::EndOfFile {
-                    break;
-                }
-            } else {
+            if !record.count.is_end_of_file() {
                 self.block(offset, record.data)?;
+            } else if end == ContentEnd::EndOfFile {
+                return Ok(true);
             }
         }
-        Ok(ends)
+        Ok(false)
     }
 
     fn block(&mut self, offset: u64, block: &[u8]) -> Result<(), TapeError> {

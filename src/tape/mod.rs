@@ -1,6 +1,7 @@
 //! Tapes: images under way and finished ones, what lies on them, and taking files off.
 
 mod data_blocks;
+mod described;
 mod error;
 mod extract;
 mod file_check;
@@ -14,6 +15,7 @@ mod structure_reader;
 mod writeback;
 
 pub use data_blocks::{DataBlocks, UnitReader};
+pub use described::{TapeDescription, described_name, read_description};
 pub use error::{TapeDefect, TapeError};
 pub use extract::{ContentEnd, ExtractForm, Extracted, extract};
 pub use image::{BlockBuffer, ItemKind, Items, TapeImage, TapeItem};

@@ -8,7 +8,8 @@ use tapegate_formats::dasd::compressed_header::{
     COMPRESSED_HEADER_BYTES, COMPRESSED_HEADER_OFFSET, CompressedHeader, OPTION_OPENED,
 };
 use tapegate_formats::dasd::device::DeviceType;
-use tapegate_formats::dasd::device_header::{DeviceHeader, DiskClass};
+use tapegate_formats::dasd::device_header::{DeviceHeader, DiskClass, OffsetWidth};
+use tapegate_formats::dasd::free_space::free_spaces;
 use tapegate_formats::dasd::geometry::Geometry;
 use tapegate_formats::dasd::lookup_table::{L1_OFFSET, L1Entry, L2_ENTRIES, L2Entry, TableLayout};
 use tapegate_formats::dasd::null_track::NullFormat;
@@ -27,6 +28,7 @@ const MOST_CYLINDERS: u32 = 65_536;
 #[derive(Debug)]
 pub(super) struct CompressedFile {
     file: ImageFile,
+    width: OffsetWidth,
     header: CompressedHeader,
     null_format: NullFormat,
     /// First byte behind the first-level table: no image lies before it.
@@ -107,7 +109,7 @@ impl CompressedFile {
                 }
             });
         }
-        Ok(Self { file, header, null_format, tables_end, groups, shape, entries })
+        Ok(Self { file, width, header, null_format, tables_end, groups, shape, entries })
     }
 
     pub(super) const fn file(&self) -> &ImageFile {
@@ -142,6 +144,21 @@ impl CompressedFile {
             findings.push(Finding::damage(
                 "image-truncated",
                 format!("{name} has {} bytes of the {} that its header names", self.file.size_bytes(), self.header.size_bytes),
+            ));
+        }
+        let read = |offset, buffer: &mut [u8]| self.file.read_at(offset, buffer).is_ok();
+        if let Err(error) = free_spaces(&self.header, self.width, read) {
+            findings.push(Finding::note("free-space-chain", format!("{name}: {error}; no track is affected")));
+        }
+        let images = self.entries.iter();
+        let stored_nulls = images.filter(|entry| matches!(entry, L2Entry::Image { length: 29 | 37, .. })).count();
+        if stored_nulls > 0 && matches!(self.shape, Shape::Ckd(_)) {
+            findings.push(Finding::note(
+                "null-track-stored",
+                format!(
+                    "{name} stores {stored_nulls} tracks without records as images instead of leaving them out, as some \
+                     initialisers do; checkers may complain, and nothing is wrong with the tracks"
+                ),
             ));
         }
         findings

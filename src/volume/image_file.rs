@@ -70,6 +70,17 @@ impl ImageFile {
         Ok(Self { path: path.to_owned(), file, identity })
     }
 
+    /// Turns the shared lock into an exclusive one.
+    pub(super) fn lock_exclusively(&self) -> Result<(), VolumeError> {
+        flock(&self.file, FlockOperation::NonBlockingLockExclusive).map_err(|errno| match errno {
+            rustix::io::Errno::WOULDBLOCK => VolumeError::Refused {
+                path: self.path.clone(),
+                reason: "another program has it open; stop that first".to_owned(),
+            },
+            errno => VolumeError::Io { path: self.path.clone(), action: "locking the image".to_owned(), source: errno.into() },
+        })
+    }
+
     pub(super) fn path(&self) -> &Path {
         &self.path
     }

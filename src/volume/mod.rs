@@ -22,6 +22,8 @@ pub mod create;
 mod damage_tests;
 #[cfg(test)]
 mod round_trip_tests;
+#[cfg(test)]
+mod several_files_tests;
 
 pub use error::VolumeError;
 pub use format::{ImageFormat, UnknownFormat};

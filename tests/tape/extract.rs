@@ -24,7 +24,7 @@ fn text(format: &str, record_length: u32) -> ExtractForm {
 }
 
 /// A track with R0 and records of key and data.
-fn track(cylinder: u8, records: &[(&[u8], &[u8])]) -> Vec<u8> {
+pub fn track(cylinder: u8, records: &[(&[u8], &[u8])]) -> Vec<u8> {
     let home = [0, cylinder, 0, 0];
     let mut track = vec![0];
     track.extend(home);

@@ -1,7 +1,9 @@
 //! What lies on a tape.
 
+use std::path::Path;
+
 use tapegate::finding::Grade;
-use tapegate::tape::{LabelStyle, TapeEnd, TapeError, TapeImage};
+use tapegate::tape::{ExtractForm, LabelStyle, TapeEnd, TapeError, TapeImage, extract, read_structure};
 use tapegate_formats::tape::label::{DataSetLabel, LabelCode, LabelKind};
 
 use crate::image::{Image, codes, label};
@@ -134,6 +136,30 @@ fn blocks_of_several_chunks_and_compressed_ones_count_once() {
     assert_eq!((tape.blocks, tape.bytes, tape.compressed_blocks), (3, 30_000, 2));
     assert_eq!((tape.files[0].blocks, tape.files[0].block_lengths), (3, Some((10_000, 10_000))));
     assert!(tape.stored_bytes < 11_000);
+}
+
+/// `fixtures/make` had Hercules write the same tape in three forms.
+#[test]
+fn a_tape_is_the_same_stored_by_zlib_and_by_bzip2() {
+    let read = |name: &str| {
+        let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures")).join(name);
+        let image = TapeImage::open(&path).unwrap();
+        let tape = read_structure(&image, |_| {}).unwrap();
+        assert!(tape.is_whole() && tape.findings.is_empty(), "{name}");
+        let mut contents = Vec::new();
+        for file in &tape.files {
+            let mut content = Vec::new();
+            extract(&image, file, ExtractForm::Raw, &mut content).unwrap();
+            contents.push((file.name().map(str::to_owned), file.blocks, content));
+        }
+        (tape.compressed_blocks > 0, contents)
+    };
+    let (compressed, plain) = read("demo.aws");
+    assert!(!compressed && plain.len() == 3 && plain[0].2.len() == 56_000);
+    for name in ["demo.het", "demo-bzip2.het"] {
+        let (compressed, contents) = read(name);
+        assert!(compressed && contents == plain, "{name}");
+    }
 }
 
 #[test]

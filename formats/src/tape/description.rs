@@ -174,6 +174,12 @@ impl Description {
         bytes
     }
 
+    /// Whether a stream begins as a description does, as far as it is there.
+    #[must_use]
+    pub fn begins(stream: &[u8]) -> bool {
+        stream.iter().zip(&MAGIC).all(|(found, expected)| found == expected)
+    }
+
     /// Reads a description from the beginning of a stream; gives it and the bytes behind it, the encoded units.
     ///
     /// # Errors
@@ -266,6 +272,7 @@ mod tests {
         assert_eq!(units, b"units");
         assert_eq!(read.files, description().files);
         assert_eq!((read.header.entries, read.header.cylinders), (2, 3339));
+        assert!(Description::begins(&bytes) && Description::begins(&bytes[..5]) && !Description::begins(b"VOL1"));
     }
 
     #[test]
