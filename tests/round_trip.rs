@@ -22,14 +22,7 @@ const ALL_FIXTURES: [&str; 8] =
 
 /// The plan of a volume with some options.
 fn plan(volume: &Path, options: &[&str]) -> Value {
-    Ended::of(tapegate().arg("plan").arg("--json").arg(volume).args(options).output().unwrap())
-        .expect(expected_code(volume))
-        .json()
-}
-
-/// The exit code of whatever works on a volume: the label of one fixture names a VTOC that was never made.
-fn expected_code(volume: &Path) -> i32 {
-    if volume.ends_with("stored.cckd") { 3 } else { 0 }
+    Ended::of(tapegate().arg("plan").arg("--json").arg(volume).args(options).output().unwrap()).expect(0).json()
 }
 
 /// The structure of a tape as `tape map` sees it.
@@ -41,7 +34,7 @@ fn map(tape: &Path) -> Value {
 fn taped(volume: &Path, options: &[&str]) -> (TempDir, std::path::PathBuf) {
     let folder = tempdir().unwrap();
     let tape = folder.path().join("tape.aws");
-    snapshot(volume, &tape, options, expected_code(volume));
+    snapshot(volume, &tape, options, 0);
     (folder, tape)
 }
 
