@@ -1,5 +1,7 @@
 //! What tapegate says about itself: help, manual pages, completions.
 
+#![allow(clippy::unwrap_used, reason = "a helper of a test may fail it")]
+
 use std::fs;
 use std::io::Write;
 use std::process::Stdio;
