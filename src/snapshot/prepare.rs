@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use tapegate_formats::dasd::address::TrackIndex;
 use tapegate_formats::dasd::track::Track;
+use tapegate_formats::tape::label::MOST_FILES_OF_ZOS;
 use tapegate_formats::volume::name::{DsName, Volser};
 
 use super::describe::describe;
@@ -90,6 +91,7 @@ impl Preparation {
         let mut first = FileSpec::tracks(name("TAPEGATE.VOLUME")?, FileClass::Description, UnitList::default());
         first.fixed_bytes = Some(description.len() as u64);
         files.insert(0, first);
+        findings.extend(many_files(options.plan.labels, files.len()));
         let sizes = (measure || volume.measures_sparsely()).then(|| measure_files(volume, &files, options.threads, monitor));
         let sizes = sizes.transpose()?;
         let mut closed_forms = Vec::new();
@@ -145,6 +147,17 @@ fn drop_empty_files(files: &mut Vec<FileSpec>, findings: &mut Vec<Finding>) {
         }
         !empty
     });
+}
+
+/// Tells that a tape has more files than z/OS finds by their numbers.
+fn many_files(labels: LabelKind, files: usize) -> Option<Finding> {
+    let first = MOST_FILES_OF_ZOS as usize + 1;
+    (labels == LabelKind::Standard && files >= first).then(|| {
+        let detail = format!(
+            "the tape has {files} files; z/OS reads file sequence numbers up to {MOST_FILES_OF_ZOS}, tapegate restores all"
+        );
+        Finding::note("many-files", detail).at(format_args!("files {first} to {files}"))
+    })
 }
 
 /// Chooses files and their units.
@@ -309,4 +322,18 @@ fn measure_files(volume: &Volume, files: &[FileSpec], threads: usize, monitor: &
     run_in_order(threads, &jobs, &AtomicBool::new(false), || (), work, || {})?;
     drop(jobs);
     Ok(SizeTable::from_body_bytes(lengths))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_files_than_zos_numbers_are_told() {
+        assert_eq!(many_files(LabelKind::Standard, 65_535), None);
+        assert_eq!(many_files(LabelKind::None, 100_002), None);
+        let finding = many_files(LabelKind::Standard, 100_002).unwrap();
+        assert_eq!((finding.code, finding.grade), ("many-files", crate::finding::Grade::Note));
+        assert!(finding.to_string().starts_with("files 65536 to 100002: the tape has 100002 files"), "{finding}");
+    }
 }
