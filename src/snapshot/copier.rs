@@ -218,6 +218,7 @@ fn copy_stage(
         bring(job, route, number, task, buffers)?
     };
     claim.secure();
+    tracing::debug!(file = task.file + 1, unit = task.first.0, units = task.units, bytes, "secured");
     job.monitor.advance(bytes);
     Ok(())
 }
@@ -369,6 +370,7 @@ fn take_up(
     if whole && reads_back(job, tape, &stream, position, task, &sizes, &mut buffers.read_back) {
         return Ok(bytes);
     }
+    tracing::warn!(unit = task.first.0, units = task.units, "not on the tape as the journal says; copied again");
     job.source.read_units(task.first, task.units, &mut buffers.stage)?;
     note_raw_slots(job, task, &buffers.stage, findings);
     let Buffers { stage, encoded, scratch, .. } = buffers;

@@ -88,6 +88,7 @@ impl Preparation {
             drop_empty_files(&mut files, &mut findings);
         }
         let description = describe(volume, &catalog, options, &files)?;
+        tracing::info!(volume = %volume.path().display(), files = files.len(), measured = measure || volume.measures_sparsely(), "chosen");
         let mut first = FileSpec::tracks(name("TAPEGATE.VOLUME")?, FileClass::Description, UnitList::default());
         first.fixed_bytes = Some(description.len() as u64);
         files.insert(0, first);

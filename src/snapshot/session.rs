@@ -172,8 +172,10 @@ impl Copier<'_> {
             }
         };
         let findings = self.end_of_copy(&status, raw_slots)?;
+        tracing::info!(files = plan.files.len(), bytes = plan.bytes, "all units are secured; writing labels and tape marks");
         write_frame(tape, &plan, &self.labels, &self.preparation.description)?;
         check_tape(tape, &plan)?;
+        tracing::info!(bytes = plan.bytes, "the tape is as planned");
         Ok((plan, findings))
     }
 
@@ -290,6 +292,7 @@ impl Copier<'_> {
                 "it belongs to another volume, to other options, or to the volume before it changed; run without --resume",
             ));
         }
+        tracing::info!(journal = %path.display(), "going on with an interrupted run");
         let tape = PartialTape::reopen(target, sync)?;
         let ledger = Ledger::reopen(&path, &text, units);
         Ok((tape, ledger.map_err(|_| refuse("it is damaged or in use; run without --resume"))?))
