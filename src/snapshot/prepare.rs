@@ -58,7 +58,7 @@ pub struct Preparation {
     /// Length of every unit that goes on tape; not there for a source whose units must be expanded to be measured.
     pub sizes: Option<SizeTable>,
     /// Closed forms of the data sets that have one, by name; known where the sizes are.
-    pub closed_forms: Vec<(DsName, ClosedForm)>,
+    pub closed_forms: ClosedForms,
     /// Serial of the volume.
     pub volume_volser: Option<Volser>,
     /// Serial of the tape.
@@ -95,17 +95,11 @@ impl Preparation {
         findings.extend(many_files(options.plan.labels, files.len()));
         let sizes = (measure || volume.measures_sparsely()).then(|| measure_files(volume, &files, options.threads, monitor));
         let sizes = sizes.transpose()?;
-        let mut closed_forms = Vec::new();
-        if let (Some(sizes), Shape::Ckd(geometry)) = (&sizes, volume.shape()) {
-            for (file, data_set) in files.iter().filter_map(|file| catalog.find(&file.name).map(|data_set| (file, data_set))) {
-                let last = data_set.last_used.filter(|used| *used != (0, 0));
-                let checked = last.and_then(|(track, _)| check_closed_form(file, geometry.device(), track, sizes));
-                if let Some((form, finding)) = checked {
-                    closed_forms.push((file.name, form));
-                    findings.extend(finding);
-                }
-            }
-        }
+        let (closed_forms, differing) = match &sizes {
+            Some(sizes) => closed_forms(volume, &files, sizes),
+            None => Default::default(),
+        };
+        findings.extend(differing);
         let volume_volser = catalog.label.volser();
         let tape_volser = match options.tape_volser {
             Some(volser) => volser,
@@ -223,6 +217,7 @@ impl Chooser<'_> {
             block_length: data_set.block_length,
             created: data_set.created,
             expires: data_set.expires,
+            last_track: data_set.last_used.filter(|used| *used != (0, 0)).map(|(track, _)| track),
         });
         let blocks = self.options.form == Form::Blocks;
         if !data_set.other_extents.is_empty() || !(self.options.used || blocks) {
@@ -294,6 +289,23 @@ impl Chooser<'_> {
         }
         Ok(Some(BlockTable::new(units)))
     }
+}
+
+/// Closed forms by the names of their data sets.
+pub type ClosedForms = Vec<(DsName, ClosedForm)>;
+
+/// The closed forms of the files that have one, and findings about those whose tracks measure something else.
+pub(super) fn closed_forms(volume: &Volume, files: &[FileSpec], sizes: &SizeTable) -> (ClosedForms, Vec<Finding>) {
+    let Shape::Ckd(geometry) = volume.shape() else { return Default::default() };
+    let (mut forms, mut findings) = (Vec::new(), Vec::new());
+    // In `blocks` form the block table says what lies where.
+    for file in files.iter().filter(|file| file.blocks.is_none()) {
+        if let Some((form, finding)) = check_closed_form(file, geometry.device(), sizes) {
+            forms.push((file.name, form));
+            findings.extend(finding);
+        }
+    }
+    (forms, findings)
 }
 
 /// Measures the units of all files, each once, in several threads.
