@@ -12,10 +12,10 @@ use super::describe::describe;
 use super::encode::measure_blocks;
 use super::error::SnapshotError;
 use super::monitor::Monitor;
+use super::options::SnapshotOptions;
 use crate::catalog::{Catalog, DataSet, DataSetKind, TrackSource, UsedEnd, VolumeTracks, used_tracks};
 use crate::finding::Finding;
 use crate::parallel::run_in_order;
-use crate::plan::pattern::Selection;
 use crate::plan::{
     Attributes, BlockTable, ClosedForm, FileClass, FileSpec, Form, LabelKind, PlanOptions, SizeTable, TapePlan, UnitList,
     check_closed_form,
@@ -24,29 +24,6 @@ use crate::volume::{Shape, UnitIndex, Volume, VolumeError};
 
 /// Units that a thread measures at once.
 const MEASURE_UNITS: usize = 512;
-
-/// What the operator asked for.
-#[derive(Debug, Clone)]
-pub struct SnapshotOptions {
-    /// Labels and block length.
-    pub plan: PlanOptions,
-    /// Serial of the tape; made from the volume's if none is given.
-    pub tape_volser: Option<Volser>,
-    /// Which data sets; all, and what is in none of them, if no pattern is given.
-    pub selection: Selection,
-    /// How data sets go on tape.
-    pub form: Form,
-    /// Only what is in use.
-    pub used: bool,
-    /// The volume as one file.
-    pub whole: bool,
-    /// Leave out the tracks that no data set has.
-    pub no_free: bool,
-    /// Threads that read and copy.
-    pub threads: usize,
-    /// T0, in seconds since 1970 UTC.
-    pub t0: i64,
-}
 
 /// Everything that must be known before the copy.
 #[derive(Debug)]

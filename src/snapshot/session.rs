@@ -14,14 +14,16 @@ use serde::{Deserialize, Serialize};
 use tapegate_formats::tape::date::LabelDate;
 use tapegate_formats::tape::unit::UNIT_HEADER_BYTES;
 
-use super::copier::{CopyJob, Order, PipeOrder, Route, copy};
+use super::copier::{CopyJob, copy};
 use super::error::SnapshotError;
 use super::finish::{check_tape, write_frame};
 use super::frame::Labels;
 use super::ledger::Ledger;
 use super::manifest::{Manifest, ManifestFacts};
 use super::monitor::Monitor;
-use super::prepare::{Preparation, SnapshotOptions, closed_forms};
+use super::options::SnapshotOptions;
+use super::prepare::{Preparation, closed_forms};
+use super::route::{Order, PipeOrder, Route};
 use super::stages::{StageTask, stages};
 use super::status::UpdateStatus;
 use super::turnstile::Turnstile;
