@@ -5,7 +5,6 @@
 //! are expanded only once), or the tape is a pipe, stages are loaded in parallel and pass a turnstile in tape order:
 //! behind it the same plan builder gives each its place. Either way the tape is the same to the byte.
 
-use std::io::IoSlice;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
@@ -24,6 +23,7 @@ use super::source::UnitSource;
 use super::stages::StageTask;
 use super::status::UpdateStatus;
 use super::turnstile::Turnstile;
+use crate::aligned::AlignedBuffer;
 use crate::finding::Finding;
 use crate::parallel::run_in_order;
 use crate::plan::{BlockedStream, FileSpec, Form, PlanBuilder, SizeTable, TapePlan};
@@ -166,6 +166,7 @@ struct Buffers {
     stage: Stage,
     encoded: EncodedStage,
     read_back: Vec<u8>,
+    scratch: AlignedBuffer,
 }
 
 /// Copies all stages; gives the findings about tracks that went as raw slots.
@@ -217,6 +218,7 @@ fn copy_stage(
         bring(job, route, number, task, buffers)?
     };
     claim.secure();
+    tracing::debug!(file = task.file + 1, unit = task.first.0, units = task.units, bytes, "secured");
     job.monitor.advance(bytes);
     Ok(())
 }
@@ -243,7 +245,7 @@ fn bring(
     task: &StageTask,
     buffers: &mut Buffers,
 ) -> Result<u64, SnapshotError> {
-    let Buffers { stage, encoded, .. } = buffers;
+    let Buffers { stage, encoded, scratch, .. } = buffers;
     encode(job, task, stage, encoded)?;
     let bytes = encoded.bytes();
     let form = job.files[task.file].form();
@@ -253,7 +255,7 @@ fn bring(
             if form == Form::Tracks {
                 check_sizes(job, task, &encoded.sizes, sizes)?;
             }
-            write_stage(tape, file.stream(), file.data, task.position, &job.files[task.file], task, stage, encoded)?;
+            write_stage(tape, file.stream(), file.data, task.position, &job.files[task.file], task, stage, encoded, scratch)?;
         }
         Route::Discovered { tape, order } => {
             let passed = order.pass(number, |order| {
@@ -261,7 +263,7 @@ fn bring(
                 Ok::<_, SnapshotError>(discover(order, task, bytes))
             });
             let (stream, position) = passed.ok_or(SnapshotError::Stopped)??;
-            write_stage(tape, stream, stream.data, position, &job.files[task.file], task, stage, encoded)?;
+            write_stage(tape, stream, stream.data, position, &job.files[task.file], task, stage, encoded, scratch)?;
         }
         Route::Piped { order } => {
             let passed = order.pass(number, |pipe| -> Result<(), SnapshotError> {
@@ -330,17 +332,17 @@ fn write_stage(
     task: &StageTask,
     stage: &Stage,
     encoded: &EncodedStage,
+    scratch: &mut AlignedBuffer,
 ) -> Result<(), TapeError> {
     if let Some(table) = &file.blocks {
         let headers = encoded.block_headers(table.previous_length(task.at));
         let parts = headers.iter().zip(encoded.blocks(stage));
-        let mut slices: Vec<_> =
-            parts.flat_map(|(header, block)| [IoSlice::new(header.as_bytes()), IoSlice::new(block)]).collect();
-        return tape.write_all_at(data + table.place(task.at), &mut slices);
+        let slices = parts.flat_map(|(header, block)| [header.as_bytes(), block]);
+        return tape.write_gathered(data + table.place(task.at), slices, scratch);
     }
     let headers = chunk_headers(&stream, position..position + encoded.bytes());
-    let mut slices = weave(&stream, position, &headers, encoded.parts(stage));
-    tape.write_all_at(write_place(&stream, position), &mut slices)
+    let slices = weave(&stream, position, &headers, encoded.parts(stage));
+    tape.write_gathered(write_place(&stream, position), slices, scratch)
 }
 
 /// Takes up a stage that an earlier run secured, if what lies on the tape still has its digests; else copies it.
@@ -368,9 +370,10 @@ fn take_up(
     if whole && reads_back(job, tape, &stream, position, task, &sizes, &mut buffers.read_back) {
         return Ok(bytes);
     }
+    tracing::warn!(unit = task.first.0, units = task.units, "not on the tape as the journal says; copied again");
     job.source.read_units(task.first, task.units, &mut buffers.stage)?;
     note_raw_slots(job, task, &buffers.stage, findings);
-    let Buffers { stage, encoded, .. } = buffers;
+    let Buffers { stage, encoded, scratch, .. } = buffers;
     encode(job, task, stage, encoded)?;
     for (unit, (&planned, &found)) in (task.first.0..).map(UnitIndex).zip(sizes.iter().zip(&encoded.sizes)) {
         if planned != found {
@@ -378,7 +381,7 @@ fn take_up(
             return Err(SnapshotError::Changed { volume: job.source.name().to_owned(), address, planned, found });
         }
     }
-    write_stage(tape, stream, stream.data, position, &job.files[task.file], task, stage, encoded)?;
+    write_stage(tape, stream, stream.data, position, &job.files[task.file], task, stage, encoded, scratch)?;
     job.ledger.secure(task.slot, &encoded.digests);
     Ok(bytes)
 }
