@@ -4,6 +4,13 @@ use std::process::ExitCode;
 
 use crate::finding::{Finding, Grade};
 
+/// What the exit codes mean, a line each.
+pub const EXIT_CODES: &str = "0  done
+1  failed; nothing half-made is left under a final name
+2  wrong usage
+3  done, but with findings about damaged, missing or doubtful content
+4  a comparison found differences";
+
 /// The documented ways to end; an error is the fourth, with code 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {

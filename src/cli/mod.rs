@@ -1,10 +1,12 @@
 //! The command line: one file a command, each of which parses, calls and prints.
 
 mod choice;
+mod completions;
 mod dump;
 mod exit;
 mod ls;
 mod ls_document;
+mod manual;
 mod plan;
 mod progress;
 mod restore;
@@ -16,19 +18,21 @@ mod tape_verify;
 mod track;
 mod volume_args;
 
-use clap::{Parser, Subcommand};
+use clap::builder::Resettable;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use exit::{Exit, report};
 
 /// Snapshots mainframe and fixed-block disk volumes onto labelled virtual tape, and puts them back.
 ///
-/// Exit codes: 0 done; 1 failed, nothing half-made is left under a final name; 2 wrong usage; 3 done, but with findings
-/// about damaged, missing or doubtful content; 4 a comparison found differences.
+/// It knows before the first byte moves where every byte of the tape will lie: `plan` prints it, and the finished tape
+/// equals it.
 #[derive(Debug, Parser)]
-#[command(name = "tapegate", version, max_term_width = 100, propagate_version = true)]
+#[command(name = "tapegate", version, max_term_width = 100, after_help = after_help())]
 pub struct Cli {
-    /// Says what is being done; twice for more.
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    /// Say what is being done; twice for more.
+    // Behind the options of the command, in front of --help.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, display_order = 900)]
     pub verbose: u8,
     #[command(subcommand)]
     command: Command,
@@ -42,9 +46,39 @@ enum Command {
     Snapshot(snapshot::SnapshotArgs),
     Restore(restore::RestoreArgs),
     Tape(tape::TapeArgs),
+    Completions(completions::CompletionsArgs),
+    Man(manual::ManArgs),
+}
+
+/// What follows the options in the program's own help.
+fn after_help() -> String {
+    let codes = exit::EXIT_CODES.replace('\n', "\n  ");
+    let examples = "Examples:
+  tapegate ls mvsres.3350
+  tapegate snapshot mvsres.3350 'SYS1.**' -o sys1.aws
+  tapegate restore sys1.aws SYS1.PARMLIB --into mvsres.3350";
+    format!("{examples}\n\nExit codes:\n  {codes}")
+}
+
+/// Puts what a command says about itself behind its options, so that `--help` stays a table with a line an option.
+///
+/// With a long text about the command, the parser's library would set every option in paragraphs.
+fn compact(command: clap::Command) -> clap::Command {
+    let command = command.mut_subcommands(compact);
+    let Some(long) = command.get_long_about().map(ToString::to_string) else { return command };
+    let details = long.split_once("\n\n").map_or("", |(_, details)| details);
+    let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+    command.long_about(Resettable::Reset).after_help(format!("{details}\n\n{after}"))
 }
 
 impl Cli {
+    /// Takes the command line of the process; ends it where that is wrong, or asks for help.
+    #[must_use]
+    pub fn from_process() -> Self {
+        let matches = compact(Self::command()).get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+
     /// Runs the command.
     ///
     /// # Errors
@@ -58,6 +92,8 @@ impl Cli {
             Command::Snapshot(args) => snapshot::run(args, out),
             Command::Restore(args) => restore::run(args, out),
             Command::Tape(args) => tape::run(args, out),
+            Command::Completions(args) => completions::run(args, out),
+            Command::Man(args) => manual::run(args, out),
         }
     }
 }

@@ -4,15 +4,16 @@ use std::io::Write;
 
 use clap::{Args, Subcommand};
 
-use super::exit::{Exit, report};
+use super::exit::Exit;
 use super::progress::Progress;
 use super::{tape_extract, tape_map, tape_verify};
 use crate::finding::Finding;
 use crate::snapshot::Monitor;
 use crate::tape::{TapeDescription, TapeError, TapeImage, TapeStructure, read_description, read_structure};
 
-/// Lists, checks and takes apart AWS and HET tapes.
+/// Lists, checks and takes apart AWS and HET tapes, whoever wrote them.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  tapegate tape map backup.aws\n  tapegate tape verify backup.aws --against mvsres.3350")]
 pub struct TapeArgs {
     #[command(subcommand)]
     command: TapeCommand,
@@ -30,13 +31,11 @@ enum TapeCommand {
 /// # Errors
 /// As the command.
 pub fn run(args: &TapeArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
-    let findings = match &args.command {
-        TapeCommand::Map(args) => tape_map::run(args, out)?,
-        TapeCommand::Verify(args) => return tape_verify::run(args, out),
-        TapeCommand::Extract(args) => tape_extract::run(args, out)?,
-    };
-    report(&findings);
-    Ok(Exit::after(&findings))
+    match &args.command {
+        TapeCommand::Map(args) => tape_map::run(args, out),
+        TapeCommand::Verify(args) => tape_verify::run(args, out),
+        TapeCommand::Extract(args) => tape_extract::run(args, out),
+    }
 }
 
 /// Reads what lies on a tape, with a bar on the terminal.

@@ -6,18 +6,23 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::Args;
+use serde::Serialize;
 use tapegate_formats::tape::description::FileEntry;
 use tapegate_formats::tape::record_format::{RecordFormat, RecordKind};
 
+use super::exit::{Exit, report};
 use super::tape::{described, read};
 use crate::finding::Finding;
 use crate::tape::partial::{beside, sync_directory};
-use crate::tape::{ContentEnd, ExtractForm, LabelStyle, TapeDescription, TapeFile, TapeImage, TapeStructure, extract};
+use crate::tape::{
+    ContentEnd, ExtractForm, LabelStyle, TapeDescription, TapeFile, TapeImage, TapeStructure, described_name, extract,
+};
 
 /// Writes the bytes of one file of a tape to standard output or a file.
 ///
 /// The blocks are written one behind the other. A file that tapegate wrote in `tracks` form gives what the data set
-/// holds: the data of its records in order, of a sequential one up to its end-of-file record. `--raw` gives its bytes as they are on tape.
+/// holds: the data of its records in order, of a sequential one up to its end-of-file record. `--raw` gives its bytes
+/// as they are on tape.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  tapegate tape extract backup.aws SYS1.PARMLIB -o parmlib.bin\n  \
                         tapegate tape extract cards.het 2 --text --recfm FB --lrecl 80")]
@@ -31,37 +36,57 @@ pub struct TapeExtractArgs {
     /// Where to write; `-` is standard output. A file gets its name when it is complete.
     #[arg(short, long, value_name = "OUT", default_value = "-")]
     pub output: PathBuf,
-    /// Writes what lies on the tape, even if it is tapegate's own container.
+    /// Write what lies on the tape, even if it is tapegate's own container.
     #[arg(long, conflicts_with_all = ["text", "all"])]
     pub raw: bool,
-    /// Writes lines of UTF-8 text, a record a line, from EBCDIC.
+    /// Write lines of UTF-8 text, a record a line, from EBCDIC.
     #[arg(long)]
     pub text: bool,
-    /// The record format, where the labels say none or another: F, FB, V, VB, VBS, U.
+    /// Record format: F, FB, V, VB, VBS or U [default: what the labels say].
     #[arg(long, value_name = "FORMAT", requires = "text")]
     pub recfm: Option<RecordFormat>,
-    /// The record length, where the labels say none or another.
+    /// Record length [default: what the labels say].
     #[arg(long, value_name = "BYTES", requires = "text")]
     pub lrecl: Option<u32>,
-    /// Passes end-of-file records of a sequential data set in `tracks` form, instead of ending at the first.
+    /// Pass end-of-file records of a sequential data set in `tracks` form, instead of ending at the first.
     #[arg(long)]
     pub all: bool,
+    /// Print the result as JSON; on standard error where the bytes go to standard output.
+    #[arg(long)]
+    pub json: bool,
 }
 
-/// Writes the file and gives back what is odd about it.
+/// The result, for programs.
+#[derive(Debug, Serialize)]
+struct ExtractReport<'a> {
+    tape: String,
+    number: u32,
+    /// The whole name, where the tape has a description.
+    name: Option<String>,
+    output: String,
+    /// Blocks of the tape, or records in units.
+    blocks: u64,
+    units: u64,
+    bytes: u64,
+    findings: &'a [Finding],
+}
+
+/// Writes the file and tells what is odd about it.
 ///
-/// `out` is standard output; it gets nothing but the file's bytes, and only if they go there.
+/// `out` is standard output; where the file's bytes go there, it gets nothing else.
 ///
 /// # Errors
 /// When the file is no tape, there is no such file on it, it is damaged, or reading or writing fails.
-pub fn run(args: &TapeExtractArgs, out: &mut dyn Write) -> anyhow::Result<Vec<Finding>> {
+pub fn run(args: &TapeExtractArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let image = TapeImage::open(&args.tape)?;
     let tape = read(&image)?;
     let (description, mut findings) = described(&image, &tape)?;
     let file = find(&tape, description.as_ref(), args)?;
-    let form = form(&tape, file, description.as_ref().and_then(|description| description.entry(file)), args)?;
-    let extracted = if args.output == Path::new("-") {
-        let mut out = BufWriter::with_capacity(1 << 20, out);
+    let entry = description.as_ref().and_then(|description| description.entry(file));
+    let form = form(&tape, file, entry, args)?;
+    let piped = args.output == Path::new("-");
+    let extracted = if piped {
+        let mut out = BufWriter::with_capacity(1 << 20, &mut *out);
         let extracted = extract(&image, file, form, &mut out)?;
         out.flush().context("writing the extracted data failed")?;
         extracted
@@ -75,7 +100,25 @@ pub fn run(args: &TapeExtractArgs, out: &mut dyn Write) -> anyhow::Result<Vec<Fi
     }
     findings.extend(told);
     findings.extend(extracted.findings);
-    Ok(findings)
+    if args.json {
+        let (blocks, units, bytes) = (extracted.blocks, extracted.units, extracted.bytes);
+        let result = ExtractReport {
+            tape: args.tape.display().to_string(),
+            number: file.number,
+            name: entry.map(described_name).or_else(|| file.name().map(str::to_owned)),
+            output: args.output.display().to_string(),
+            blocks,
+            units,
+            bytes,
+            findings: &findings,
+        };
+        let out: &mut dyn Write = if piped { &mut io::stderr() } else { out };
+        serde_json::to_writer_pretty(&mut *out, &result).map_err(io::Error::from)?;
+        writeln!(out)?;
+    } else {
+        report(&findings);
+    }
+    Ok(Exit::after(&findings))
 }
 
 fn find<'a>(

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
+use super::exit::{Exit, report};
 use super::tape::{described, read};
 use crate::finding::Finding;
 use crate::tape::{LabelStyle, TapeDescription, TapeEnd, TapeFile, TapeImage, TapeStructure, described_name};
@@ -20,7 +21,7 @@ pub struct TapeMapArgs {
     /// The tape image; its content decides the format.
     #[arg(value_name = "TAPE")]
     pub tape: PathBuf,
-    /// Prints one JSON document instead of a table.
+    /// Print JSON.
     #[arg(long)]
     pub json: bool,
 }
@@ -75,11 +76,11 @@ struct FileEntry<'a> {
     behind_end: bool,
 }
 
-/// Prints the map and gives back what was found.
+/// Prints the map and tells what was found.
 ///
 /// # Errors
 /// When the file is no tape, the medium fails, or nobody reads the output.
-pub fn run(args: &TapeMapArgs, out: &mut dyn Write) -> anyhow::Result<Vec<Finding>> {
+pub fn run(args: &TapeMapArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let image = TapeImage::open(&args.tape)?;
     let mut tape = read(&image)?;
     let (description, damage) = described(&image, &tape)?;
@@ -90,7 +91,8 @@ pub fn run(args: &TapeMapArgs, out: &mut dyn Write) -> anyhow::Result<Vec<Findin
     } else {
         write_table(&image, &tape, description.as_ref(), out)?;
     }
-    Ok(tape.findings)
+    report(&tape.findings);
+    Ok(Exit::after(&tape.findings))
 }
 
 /// One line that says which tape it is.

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use tapegate_formats::tape::chunk::CHUNK_HEADER_BYTES;
+use tapegate_formats::tape::label::MOST_FILES;
 
 /// Tape bytes of a label: 80 and its chunk header.
 const LABEL_BYTES: u64 = 80 + CHUNK_HEADER_BYTES as u64;
@@ -64,7 +65,7 @@ impl LabelKind {
     #[must_use]
     pub const fn most_files(self) -> u32 {
         match self {
-            Self::Standard => (1 << 24) - 1,
+            Self::Standard => MOST_FILES,
             Self::Ansi => 9_999,
             Self::None => u32::MAX,
         }

@@ -5,16 +5,17 @@ use std::sync::{Mutex, PoisonError};
 
 use tapegate_formats::dasd::address::TrackIndex;
 use tapegate_formats::dasd::track::Track;
+use tapegate_formats::tape::label::MOST_FILES_OF_ZOS;
 use tapegate_formats::volume::name::{DsName, Volser};
 
 use super::describe::describe;
 use super::encode::measure_blocks;
 use super::error::SnapshotError;
 use super::monitor::Monitor;
+use super::options::SnapshotOptions;
 use crate::catalog::{Catalog, DataSet, DataSetKind, TrackSource, UsedEnd, VolumeTracks, used_tracks};
 use crate::finding::Finding;
 use crate::parallel::run_in_order;
-use crate::plan::pattern::Selection;
 use crate::plan::{
     Attributes, BlockTable, ClosedForm, FileClass, FileSpec, Form, LabelKind, PlanOptions, SizeTable, TapePlan, UnitList,
     check_closed_form,
@@ -23,29 +24,6 @@ use crate::volume::{Shape, UnitIndex, Volume, VolumeError};
 
 /// Units that a thread measures at once.
 const MEASURE_UNITS: usize = 512;
-
-/// What the operator asked for.
-#[derive(Debug, Clone)]
-pub struct SnapshotOptions {
-    /// Labels and block length.
-    pub plan: PlanOptions,
-    /// Serial of the tape; made from the volume's if none is given.
-    pub tape_volser: Option<Volser>,
-    /// Which data sets; all, and what is in none of them, if no pattern is given.
-    pub selection: Selection,
-    /// How data sets go on tape.
-    pub form: Form,
-    /// Only what is in use.
-    pub used: bool,
-    /// The volume as one file.
-    pub whole: bool,
-    /// Leave out the tracks that no data set has.
-    pub no_free: bool,
-    /// Threads that read and copy.
-    pub threads: usize,
-    /// T0, in seconds since 1970 UTC.
-    pub t0: i64,
-}
 
 /// Everything that must be known before the copy.
 #[derive(Debug)]
@@ -57,7 +35,7 @@ pub struct Preparation {
     /// Length of every unit that goes on tape; not there for a source whose units must be expanded to be measured.
     pub sizes: Option<SizeTable>,
     /// Closed forms of the data sets that have one, by name; known where the sizes are.
-    pub closed_forms: Vec<(DsName, ClosedForm)>,
+    pub closed_forms: ClosedForms,
     /// Serial of the volume.
     pub volume_volser: Option<Volser>,
     /// Serial of the tape.
@@ -87,22 +65,18 @@ impl Preparation {
             drop_empty_files(&mut files, &mut findings);
         }
         let description = describe(volume, &catalog, options, &files)?;
+        tracing::info!(volume = %volume.path().display(), files = files.len(), measured = measure || volume.measures_sparsely(), "chosen");
         let mut first = FileSpec::tracks(name("TAPEGATE.VOLUME")?, FileClass::Description, UnitList::default());
         first.fixed_bytes = Some(description.len() as u64);
         files.insert(0, first);
+        findings.extend(many_files(options.plan.labels, files.len()));
         let sizes = (measure || volume.measures_sparsely()).then(|| measure_files(volume, &files, options.threads, monitor));
         let sizes = sizes.transpose()?;
-        let mut closed_forms = Vec::new();
-        if let (Some(sizes), Shape::Ckd(geometry)) = (&sizes, volume.shape()) {
-            for (file, data_set) in files.iter().filter_map(|file| catalog.find(&file.name).map(|data_set| (file, data_set))) {
-                let last = data_set.last_used.filter(|used| *used != (0, 0));
-                let checked = last.and_then(|(track, _)| check_closed_form(file, geometry.device(), track, sizes));
-                if let Some((form, finding)) = checked {
-                    closed_forms.push((file.name, form));
-                    findings.extend(finding);
-                }
-            }
-        }
+        let (closed_forms, differing) = match &sizes {
+            Some(sizes) => closed_forms(volume, &files, sizes),
+            None => Default::default(),
+        };
+        findings.extend(differing);
         let volume_volser = catalog.label.volser();
         let tape_volser = match options.tape_volser {
             Some(volser) => volser,
@@ -145,6 +119,17 @@ fn drop_empty_files(files: &mut Vec<FileSpec>, findings: &mut Vec<Finding>) {
         }
         !empty
     });
+}
+
+/// Tells that a tape has more files than z/OS finds by their numbers.
+fn many_files(labels: LabelKind, files: usize) -> Option<Finding> {
+    let first = MOST_FILES_OF_ZOS as usize + 1;
+    (labels == LabelKind::Standard && files >= first).then(|| {
+        let detail = format!(
+            "the tape has {files} files; z/OS reads file sequence numbers up to {MOST_FILES_OF_ZOS}, tapegate restores all"
+        );
+        Finding::note("many-files", detail).at(format_args!("files {first} to {files}"))
+    })
 }
 
 /// Chooses files and their units.
@@ -209,6 +194,7 @@ impl Chooser<'_> {
             block_length: data_set.block_length,
             created: data_set.created,
             expires: data_set.expires,
+            last_track: data_set.last_used.filter(|used| *used != (0, 0)).map(|(track, _)| track),
         });
         let blocks = self.options.form == Form::Blocks;
         if !data_set.other_extents.is_empty() || !(self.options.used || blocks) {
@@ -282,6 +268,23 @@ impl Chooser<'_> {
     }
 }
 
+/// Closed forms by the names of their data sets.
+pub type ClosedForms = Vec<(DsName, ClosedForm)>;
+
+/// The closed forms of the files that have one, and findings about those whose tracks measure something else.
+pub(super) fn closed_forms(volume: &Volume, files: &[FileSpec], sizes: &SizeTable) -> (ClosedForms, Vec<Finding>) {
+    let Shape::Ckd(geometry) = volume.shape() else { return Default::default() };
+    let (mut forms, mut findings) = (Vec::new(), Vec::new());
+    // In `blocks` form the block table says what lies where.
+    for file in files.iter().filter(|file| file.blocks.is_none()) {
+        if let Some((form, finding)) = check_closed_form(file, geometry.device(), sizes) {
+            forms.push((file.name, form));
+            findings.extend(finding);
+        }
+    }
+    (forms, findings)
+}
+
 /// Measures the units of all files, each once, in several threads.
 fn measure_files(volume: &Volume, files: &[FileSpec], threads: usize, monitor: &dyn Monitor) -> Result<SizeTable, SnapshotError> {
     let total = volume.shape().units();
@@ -309,4 +312,18 @@ fn measure_files(volume: &Volume, files: &[FileSpec], threads: usize, monitor: &
     run_in_order(threads, &jobs, &AtomicBool::new(false), || (), work, || {})?;
     drop(jobs);
     Ok(SizeTable::from_body_bytes(lengths))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_files_than_zos_numbers_are_told() {
+        assert_eq!(many_files(LabelKind::Standard, 65_535), None);
+        assert_eq!(many_files(LabelKind::None, 100_002), None);
+        let finding = many_files(LabelKind::Standard, 100_002).unwrap();
+        assert_eq!((finding.code, finding.grade), ("many-files", crate::finding::Grade::Note));
+        assert!(finding.to_string().starts_with("files 65536 to 100002: the tape has 100002 files"), "{finding}");
+    }
 }

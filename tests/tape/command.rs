@@ -90,6 +90,13 @@ fn a_file_is_extracted_by_number_or_name_to_a_pipe_or_a_file() {
     let done = tape(&["extract"], file.path(), &["demo.text", "-o", out.to_str().unwrap()]).success();
     assert!(done.get_output().stdout.is_empty());
     assert_eq!(fs::read(&out).unwrap().len(), 160);
+    let done = tape(&["extract"], file.path(), &["1", "--json", "-o", out.to_str().unwrap()]).success();
+    let result: serde_json::Value = serde_json::from_slice(&done.get_output().stdout).unwrap();
+    assert_eq!((result["name"].as_str(), result["number"].as_u64()), (Some("DEMO.TEXT"), Some(1)));
+    assert_eq!((result["blocks"].as_u64(), result["bytes"].as_u64()), (Some(1), Some(160)));
+    let done = tape(&["extract"], file.path(), &["1", "--json"]).success();
+    assert_eq!(done.get_output().stdout.len(), 160);
+    assert_eq!(serde_json::from_slice::<serde_json::Value>(&done.get_output().stderr).unwrap()["output"], "-");
     let done = tape(&["extract"], file.path(), &["3"]).code(1);
     assert!(text(&done.get_output().stderr).contains("no file 3 on the tape, which has 2 file(s)"));
 }

@@ -22,6 +22,12 @@ pub const LABEL_BYTES: usize = 80;
 pub const LABEL_NAME_CHARACTERS: usize = 17;
 /// Longest block that the five figures of a standard label are used for; longer ones go to the ten figures.
 pub const LONGEST_PLAIN_BLOCK: u32 = 32_760;
+/// Most data sets that IBM standard labels have room to number: three binary bytes.
+///
+/// z/OS numbers no more than [`MOST_FILES_OF_ZOS`]; our own restore, and whoever reads the field as it is, read them all.
+pub const MOST_FILES: u32 = 0xff_ffff;
+/// Most data sets of a tape that z/OS writes or finds by their number.
+pub const MOST_FILES_OF_ZOS: u32 = 65_535;
 /// The record length that says LRECL=X: records of any length, over as many blocks as they take.
 pub const RECORD_LENGTH_X: u32 = 99_999;
 
@@ -190,7 +196,7 @@ pub fn vol1(volser: &str, owner: &str, code: LabelCode) -> Result<[u8; LABEL_BYT
 /// Makes the first label of a data set.
 ///
 /// # Errors
-/// When a value has no room: a block count above 9,999,999,999 (ANSI 999,999), more than 65,535 data sets (ANSI
+/// When a value has no room: a block count above 9,999,999,999 (ANSI 999,999), more than [`MOST_FILES`] data sets (ANSI
 /// 9,999), a serial above 6 or a system code above 13 characters.
 pub fn hdr1(kind: LabelKind, label: &DataSetLabel, code: LabelCode) -> Result<[u8; LABEL_BYTES], LabelError> {
     let mut draft = Draft::new(code);
@@ -273,9 +279,9 @@ fn generation(name: &str) -> Option<(&str, &str)> {
     (figures(generation, 4) && figures(version, 2)).then_some((generation, version))
 }
 
-/// `0001` to `9999`; above, standard labels have `?` and three binary bytes, up to 65,535.
+/// `0001` to `9999`; above, standard labels have `?` and three binary bytes.
 fn put_file_sequence(draft: &mut Draft, sequence: u32) -> Result<(), LabelError> {
-    if draft.code == LabelCode::Ebcdic && (10_000..=65_535).contains(&sequence) {
+    if draft.code == LabelCode::Ebcdic && (10_000..=MOST_FILES).contains(&sequence) {
         let [_, binary @ ..] = sequence.to_be_bytes();
         draft.put(32, 1, "file sequence", "?")?;
         draft.bytes[32..35].copy_from_slice(&binary);
@@ -370,7 +376,9 @@ mod tests {
         assert_eq!(hdr1(LabelKind::Hdr, &label(9_999), LabelCode::Ebcdic).unwrap()[31..35], [0xf9; 4]);
         assert_eq!(hdr1(LabelKind::Hdr, &label(10_000), LabelCode::Ebcdic).unwrap()[31..35], [0x6f, 0x00, 0x27, 0x10]);
         assert_eq!(hdr1(LabelKind::Hdr, &label(65_535), LabelCode::Ebcdic).unwrap()[31..35], [0x6f, 0x00, 0xff, 0xff]);
-        for (sequence, code) in [(65_536, LabelCode::Ebcdic), (10_000, LabelCode::Ascii), (0, LabelCode::Ebcdic)] {
+        assert_eq!(hdr1(LabelKind::Hdr, &label(65_536), LabelCode::Ebcdic).unwrap()[31..35], [0x6f, 0x01, 0x00, 0x00]);
+        assert_eq!(hdr1(LabelKind::Hdr, &label(16_777_215), LabelCode::Ebcdic).unwrap()[31..35], [0x6f, 0xff, 0xff, 0xff]);
+        for (sequence, code) in [(16_777_216, LabelCode::Ebcdic), (10_000, LabelCode::Ascii), (0, LabelCode::Ebcdic)] {
             assert!(hdr1(LabelKind::Hdr, &label(sequence), code).is_err(), "{sequence} {code:?}");
         }
     }

@@ -225,6 +225,15 @@ mod tests {
         }
     }
 
+    #[test]
+    fn file_sequences_of_every_length_read_back() {
+        for file_sequence in [1, 9_999, 10_000, 65_535, 65_536, 100_001, 16_777_215] {
+            let made = hdr1(LabelKind::Eof, &DataSetLabel { file_sequence, ..label() }, LabelCode::Ebcdic).unwrap();
+            let Some(Label::First(first)) = parse(&made) else { panic!() };
+            assert_eq!(first.file_sequence, Some(file_sequence));
+        }
+    }
+
     /// A large block length padded with blanks, as Hercules writes it, and a label of zeros, as `hetinit` does.
     #[test]
     fn labels_of_other_writers_are_read_as_they_are() {
