@@ -138,7 +138,7 @@ fn killed(child: Child) {
 #[test]
 fn a_session_killed_at_any_moment_goes_on_and_makes_the_same_tape() {
     for format in [ImageFormat::Ckd, ImageFormat::Cckd] {
-        let scene = Scene::new(format, 60);
+        let scene = Scene::new(format, 40);
         let began = Instant::now();
         scene.run(&[]).expect(0);
         let whole = began.elapsed();
@@ -181,7 +181,7 @@ fn a_session_killed_at_any_moment_goes_on_and_makes_the_same_tape() {
 
 #[test]
 fn a_session_that_goes_on_trusts_no_byte_that_it_does_not_read_back() {
-    let scene = Scene::new(ImageFormat::Ckd, 60);
+    let scene = Scene::new(ImageFormat::Ckd, 40);
     killed(scene.standing());
     scene.assert_no_tape();
     // As after a crash of the machine: some of what was written never reached the medium.
@@ -195,7 +195,7 @@ fn a_session_that_goes_on_trusts_no_byte_that_it_does_not_read_back() {
 
 #[test]
 fn a_session_that_goes_on_keeps_its_t0() {
-    let scene = Scene::new(ImageFormat::Ckd, 60);
+    let scene = Scene::new(ImageFormat::Ckd, 40);
     killed(scene.standing());
     let output = scene.command(&["--resume"]).env("SOURCE_DATE_EPOCH", "1800000000").output().unwrap();
     Ended::of(output).expect(0);
@@ -204,7 +204,7 @@ fn a_session_that_goes_on_keeps_its_t0() {
 
 #[test]
 fn a_resumed_session_has_the_options_of_the_interrupted_one_or_is_refused() {
-    let scene = Scene::new(ImageFormat::Ckd, 60);
+    let scene = Scene::new(ImageFormat::Ckd, 40);
     killed(scene.standing());
     for options in [&["--labels", "al"][..], &["--tape-block", "4096"], &["--volser", "OTHER"]] {
         scene.run(&[&["--resume"], options].concat()).refused(&["other options"]);
@@ -218,7 +218,7 @@ fn a_resumed_session_has_the_options_of_the_interrupted_one_or_is_refused() {
 
 #[test]
 fn a_volume_that_changed_between_two_runs_is_not_resumed() {
-    let scene = Scene::new(ImageFormat::Ckd, 60);
+    let scene = Scene::new(ImageFormat::Ckd, 40);
     killed(scene.standing());
     let place = slot_offset(&open(&scene.volume), 700) + 100;
     patch(&scene.volume, place, b"changed");
@@ -232,7 +232,7 @@ fn a_volume_that_changed_between_two_runs_is_not_resumed() {
 
 #[test]
 fn a_volume_that_changes_under_the_session_gives_no_tape() {
-    let scene = Scene::new(ImageFormat::Ckd, 60);
+    let scene = Scene::new(ImageFormat::Ckd, 40);
     let child = scene.standing();
     let place = slot_offset(&open(&scene.volume), 700) + 100;
     patch(&scene.volume, place, b"changed");
@@ -283,7 +283,7 @@ fn a_pipe_that_breaks_ends_the_session_with_an_error() {
 #[test]
 fn a_terminated_session_says_how_to_go_on() {
     for which in [Signal::TERM, Signal::INT] {
-        let scene = Scene::new(ImageFormat::Ckd, 60);
+        let scene = Scene::new(ImageFormat::Ckd, 40);
         let child = scene.standing();
         signal(&child, which);
         signal(&child, Signal::CONT);
@@ -296,7 +296,7 @@ fn a_terminated_session_says_how_to_go_on() {
 
 #[test]
 fn two_sessions_never_write_the_same_tape() {
-    let scene = Scene::new(ImageFormat::Ckd, 60);
+    let scene = Scene::new(ImageFormat::Ckd, 40);
     let child = scene.standing();
     scene.run(&[]).refused(&["another process"]);
     let resumed = scene.run(&["--resume"]);
@@ -325,7 +325,7 @@ fn what_exists_is_never_written_over() {
 
 #[test]
 fn a_tape_that_appears_meanwhile_is_not_written_over() {
-    let scene = Scene::new(ImageFormat::Ckd, 60);
+    let scene = Scene::new(ImageFormat::Ckd, 40);
     let child = scene.standing();
     fs::write(scene.tape(), "precious").unwrap();
     signal(&child, Signal::CONT);

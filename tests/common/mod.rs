@@ -235,8 +235,11 @@ pub fn has(program: &str) -> bool {
     run.is_ok()
 }
 
-/// Runs another program in `folder` and gives what it wrote to standard output.
+/// Runs another program in `folder` and gives what it wrote to standard output; one that hangs is an error.
 pub fn peer(folder: &Path, program: &str, arguments: &[&OsStr]) -> Vec<u8> {
-    let output = Command::new(program).args(arguments).current_dir(folder).stdin(Stdio::null()).output();
-    output.unwrap_or_else(|error| panic!("{program}: {error}")).stdout
+    let mut command = Command::new("timeout");
+    command.args(["60", program]).args(arguments).current_dir(folder).stdin(Stdio::null());
+    let output = command.output().unwrap_or_else(|error| panic!("{program}: {error}"));
+    assert_ne!(output.status.code(), Some(124), "{program} {arguments:?} hangs");
+    output.stdout
 }
