@@ -1,5 +1,6 @@
 //! Before the copy: what is on the volume, which files go on tape, and how long their units are.
 
+use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, PoisonError};
 
@@ -58,7 +59,7 @@ pub struct Preparation {
     /// Length of every unit that goes on tape; not there for a source whose units must be expanded to be measured.
     pub sizes: Option<SizeTable>,
     /// Closed forms of the data sets that have one, by name; known where the sizes are.
-    pub closed_forms: Vec<(DsName, ClosedForm)>,
+    pub closed_forms: HashMap<DsName, ClosedForm>,
     /// Serial of the volume.
     pub volume_volser: Option<Volser>,
     /// Serial of the tape.
@@ -94,13 +95,15 @@ impl Preparation {
         findings.extend(many_files(options.plan.labels, files.len()));
         let sizes = (measure || volume.measures_sparsely()).then(|| measure_files(volume, &files, options.threads, monitor));
         let sizes = sizes.transpose()?;
-        let mut closed_forms = Vec::new();
+        let mut closed_forms = HashMap::new();
         if let (Some(sizes), Shape::Ckd(geometry)) = (&sizes, volume.shape()) {
-            for (file, data_set) in files.iter().filter_map(|file| catalog.find(&file.name).map(|data_set| (file, data_set))) {
-                let last = data_set.last_used.filter(|used| *used != (0, 0));
-                let checked = last.and_then(|(track, _)| check_closed_form(file, geometry.device(), track, sizes));
+            let last_used = |data_set: &DataSet| Some((data_set.name, data_set.last_used.filter(|used| *used != (0, 0))?.0));
+            let last_tracks: HashMap<_, _> = catalog.data_sets.iter().filter_map(last_used).collect();
+            for file in &files {
+                let last = last_tracks.get(&file.name);
+                let checked = last.and_then(|&track| check_closed_form(file, geometry.device(), track, sizes));
                 if let Some((form, finding)) = checked {
-                    closed_forms.push((file.name, form));
+                    closed_forms.insert(file.name, form);
                     findings.extend(finding);
                 }
             }
