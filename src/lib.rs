@@ -3,6 +3,7 @@
 //! The modules follow the way of the data (see ARCHITECTURE.md): [`volume`] → [`catalog`] → [`plan`] → [`snapshot`]
 //! → [`tape`], and [`restore`] back. Each knows only those before it.
 
+mod aligned;
 pub mod catalog;
 pub mod cli;
 pub mod finding;

@@ -88,14 +88,20 @@ fn every_unit_of_every_real_volume_reads() {
     }
 }
 
+/// A copy of a file that can be written to.
+fn writable_copy(source: &Path, folder: &Path) -> PathBuf {
+    let copy = folder.join("input");
+    fs::copy(source, &copy).unwrap();
+    let mut writable = fs::metadata(&copy).unwrap().permissions();
+    std::os::unix::fs::PermissionsExt::set_mode(&mut writable, 0o600);
+    fs::set_permissions(&copy, writable).unwrap();
+    copy
+}
+
 /// Copies a volume into plain form with Hercules, which may write to its input.
 fn expanded_by_hercules(source: &Path, folder: &Path) -> PathBuf {
-    let input = folder.join("input");
+    let input = writable_copy(source, folder);
     let output = folder.join("output");
-    fs::copy(source, &input).unwrap();
-    let mut writable = fs::metadata(&input).unwrap().permissions();
-    std::os::unix::fs::PermissionsExt::set_mode(&mut writable, 0o600);
-    fs::set_permissions(&input, writable).unwrap();
     let status = Command::new("dasdcopy")
         .args(["-q", "-lfs"])
         .args([&input, &output])
@@ -177,4 +183,48 @@ fn written_images_hold_the_same_tracks_and_hercules_finds_nothing_wrong() {
             }
         }
     }
+}
+
+#[test]
+fn a_big_endian_image_of_hercules_reads_like_the_little_endian_one() {
+    let Some(data) = data() else { return };
+    if !has("cckdswap") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let original = data.join("tk4/sort05.135");
+    let swapped = writable_copy(&original, folder.path());
+    let (_, said) = output_of("cckdswap", &[&swapped]);
+    assert_eq!(fs::read(&swapped).unwrap()[515] & 2, 2, "cckdswap made it big-endian: {said}");
+    assert!(bodies_of(&open(&swapped)) == bodies_of(&open(&original)));
+}
+
+#[test]
+fn fixed_blocks_go_through_hercules_compression_and_back() {
+    let Some(data) = data() else { return };
+    if !has("dasdcopy") || !has("cckdcdsk") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    // Some volume's bytes serve as blocks: 120 sectors do not divide them, and some groups are zeros.
+    let mut blocks = fs::read(data.join("fba/pgm4.3310")).unwrap();
+    blocks.extend(vec![0; 512 * 400]);
+    blocks.extend(fs::read(data.join("tk4/sort05.135")).unwrap());
+    blocks.truncate(blocks.len() / 512 * 512);
+    let plain = folder.path().join("plain");
+    fs::write(&plain, &blocks).unwrap();
+
+    let ours = folder.path().join("ours");
+    copy_into(&open(&plain), &ours, ImageFormat::CompressedFba);
+    assert_eq!(output_of("cckdcdsk", &[Path::new("-3"), Path::new("-ro"), &ours]), (true, String::new()));
+    let convert = |from: &Path, to: &Path, kind: &str| {
+        let copy = Command::new("dasdcopy").args(["-q", "-o", kind]).args([from, to]).stdin(Stdio::null()).output().unwrap();
+        assert!(copy.status.success(), "{}", String::from_utf8_lossy(&copy.stderr));
+    };
+    let (expanded, theirs) = (folder.path().join("expanded"), folder.path().join("theirs"));
+    convert(&ours, &expanded, "FBA");
+    assert!(fs::read(&expanded).unwrap() == blocks);
+    convert(&plain, &theirs, "CFBA");
+    assert_eq!(open(&theirs).format(), ImageFormat::CompressedFba);
+    assert!(bodies_of(&open(&theirs)).concat() == blocks);
 }

@@ -13,7 +13,7 @@ use super::restore::read_manifest;
 use super::tape::read;
 use super::tape_map::{end_words, write_title};
 use crate::finding::{Finding, Grade};
-use crate::restore::{RestoreError, TapeVolume, Verified, verify};
+use crate::restore::{DIFFERS, RestoreError, TapeVolume, Verified, verify};
 use crate::snapshot::{Monitor, NoMonitor};
 use crate::tape::{TapeImage, TapeStructure};
 use crate::volume::{ImageFormat, OpenOptions, Volume};
@@ -90,17 +90,20 @@ pub fn run(args: &TapeVerifyArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
                 Err(error) => return Err(error.into()),
             }
         }
+        // A tape that is cut short is a finding, with or without its manifest.
+        Err(RestoreError::Inconsistent { .. }) if volume.is_none() && !structure.is_whole() => None,
         // Somebody else's tape is checked for its structure alone.
         Err(error) if volume.is_some() || manifest.is_some() => return Err(error.into()),
         Err(RestoreError::Description { source: tapegate_formats::tape::description::DescriptionError::Magic, .. }) => None,
-        Err(RestoreError::Inconsistent { .. }) if structure.files.is_empty() || !structure.is_whole() => None,
+        Err(RestoreError::Inconsistent { .. }) if structure.files.is_empty() => None,
         Err(error) => {
             findings.push(Finding::damage("description", error.to_string()));
             None
         }
     };
     drop(progress);
-    let sound = findings.iter().all(|finding| finding.grade != Grade::Damage);
+    // That the volume went on does not make the tape unsound.
+    let sound = findings.iter().all(|finding| finding.grade != Grade::Damage || finding.code == DIFFERS);
     let differences = verified.as_ref().map_or(0, |verified| verified.differences);
     if args.json {
         let report = VerifyReport {
@@ -125,7 +128,12 @@ pub fn run(args: &TapeVerifyArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
         if let Some(verified) = &verified {
             write_units(verified, volume.as_ref(), out)?;
         }
-        writeln!(out, "{}", if sound { "sound" } else { "NOT SOUND" })?;
+        let verdict = match (sound, differences) {
+            (false, _) => "NOT SOUND",
+            (true, 0) => "sound",
+            (true, _) => "sound, but not what the volume holds",
+        };
+        writeln!(out, "{verdict}")?;
         report(&findings);
     }
     Ok(if differences > 0 { Exit::Differences } else { Exit::after(&findings) })

@@ -27,18 +27,13 @@ pub struct ClosedForm {
 /// Encoded length of a track with R0 alone.
 const EMPTY_TRACK_BYTES: u32 = UNIT_HEADER_BYTES + (HOME_ADDRESS_BYTES + COUNT_BYTES + 8) as u32;
 
-/// Computes the closed form of a sequential data set with RECFM=F or FB whose last track in use is `last_track`
-/// (relative), and compares it with the size table.
+/// Computes the closed form of a sequential data set with RECFM=F or FB, and compares it with the size table.
 ///
-/// Gives `None` for what has no closed form: other formats, no block length, nothing in use.
+/// Gives `None` for what has no closed form: other formats, no block length, nothing in use by its DSCB.
 #[must_use]
-pub fn check_closed_form(
-    file: &FileSpec,
-    device: DeviceType,
-    last_track: u32,
-    sizes: &SizeTable,
-) -> Option<(ClosedForm, Option<Finding>)> {
+pub fn check_closed_form(file: &FileSpec, device: DeviceType, sizes: &SizeTable) -> Option<(ClosedForm, Option<Finding>)> {
     let attributes = file.attributes?;
+    let last_track = attributes.last_track?;
     let fixed = attributes.recfm & 0xc0 == 0x80;
     if !fixed || attributes.kind != DataSetKind::Sequential || attributes.block_length == 0 || last_track >= file.units.len() {
         return None;
@@ -87,6 +82,7 @@ mod tests {
             block_length,
             created: None,
             expires: None,
+            last_track: Some(2),
         };
         FileSpec {
             attributes: Some(attributes),
@@ -98,7 +94,7 @@ mod tests {
     #[test]
     fn full_tracks_measure_what_the_formula_says() {
         let sizes = SizeTable::from_body_bytes(vec![49_365, 49_365, 5 + 16 + 6_168 + 8]);
-        let (form, finding) = check_closed_form(&data_set(6_160), DeviceType::Ibm3390, 2, &sizes).unwrap();
+        let (form, finding) = check_closed_form(&data_set(6_160), DeviceType::Ibm3390, &sizes).unwrap();
         assert_eq!((form.blocks_per_track, form.blocks_on_last_track, finding), (8, Some(1), None));
         assert_eq!(form.track_bytes, 49_381);
     }
@@ -106,7 +102,7 @@ mod tests {
     #[test]
     fn a_short_track_in_the_middle_is_a_finding() {
         let sizes = SizeTable::from_body_bytes(vec![49_365, 29, 29]);
-        let (_, finding) = check_closed_form(&data_set(6_160), DeviceType::Ibm3390, 2, &sizes).unwrap();
+        let (_, finding) = check_closed_form(&data_set(6_160), DeviceType::Ibm3390, &sizes).unwrap();
         assert!(finding.unwrap().detail.contains("1 of 2 full tracks"));
     }
 }

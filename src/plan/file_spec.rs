@@ -86,6 +86,8 @@ pub struct Attributes {
     pub created: Option<(u16, u16)>,
     /// Expiry likewise.
     pub expires: Option<(u16, u16)>,
+    /// Relative number of the last track in use by `DS1LSTAR`, where it says one.
+    pub last_track: Option<u32>,
 }
 
 /// A file that is to go on tape.

@@ -15,7 +15,7 @@ pub use error::RestoreError;
 pub use existing::{ExistingOptions, restore_into};
 pub use new_image::{NewImageOptions, restore_new};
 pub use tape_volume::{FileClassOnTape, TapeVolume, VolumeFile};
-pub use verify::{Verified, verify};
+pub use verify::{DIFFERS, Verified, verify};
 
 /// What a restore did.
 #[derive(Debug)]

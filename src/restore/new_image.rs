@@ -77,6 +77,7 @@ pub fn restore_new(
         }
     }
     let units = written.secured().into();
+    tracing::info!(image = %options.image.display(), units, "all units are written");
     image.finish(options.sync)?;
     Ok(Restored { files: chosen.iter().map(|file| file.name.to_string()).collect(), units, findings })
 }

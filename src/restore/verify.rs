@@ -20,6 +20,9 @@ use crate::volume::{Shape, Stage, UnitIndex, Volume};
 /// Differences that are told one by one; the others are only counted.
 const MOST_FINDINGS: usize = 50;
 
+/// The code of findings about units that a volume and a tape have different.
+pub const DIFFERS: &str = "differs";
+
 /// What a check found.
 #[derive(Debug)]
 pub struct Verified {
@@ -92,8 +95,7 @@ pub fn verify(
                         tally.compared.fetch_add(1, Ordering::Relaxed);
                         if (there.kind, there.body) != (*kind, *body) {
                             let detail = "the volume holds something else than the tape";
-                            tally
-                                .differs(Finding::damage("differs", detail).of(name).at(tape.shape().address(UnitIndex(number))));
+                            tally.differs(Finding::damage(DIFFERS, detail).of(name).at(tape.shape().address(UnitIndex(number))));
                         }
                     }
                 }
@@ -177,7 +179,7 @@ fn verify_blocks(
             tally.compared.fetch_add(1, Ordering::Relaxed);
             if !same || expected.is_none_or(|expected| expected.len() != blocks) {
                 let detail = "the volume holds other blocks than the tape";
-                tally.differs(Finding::damage("differs", detail).of(file.name).at(address));
+                tally.differs(Finding::damage(DIFFERS, detail).of(file.name).at(address));
             }
         }
     }

@@ -5,31 +5,28 @@
 //! are expanded only once), or the tape is a pipe, stages are loaded in parallel and pass a turnstile in tape order:
 //! behind it the same plan builder gives each its place. Either way the tape is the same to the byte.
 
-use std::io::IoSlice;
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::ops::Range;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Mutex, PoisonError};
 
 use tapegate_formats::dasd::address::TrackIndex;
 use tapegate_formats::tape::unit::UNIT_HEADER_BYTES;
 use zerocopy::IntoBytes;
 
-use super::digest::UnitDigest;
 use super::encode::{EncodedStage, chunk_headers, weave, write_place};
 use super::error::SnapshotError;
-use super::frame::Labels;
 use super::ledger::Ledger;
 use super::monitor::Monitor;
+use super::route::{Place, Route};
 use super::source::UnitSource;
 use super::stages::StageTask;
 use super::status::UpdateStatus;
-use super::turnstile::Turnstile;
+use crate::aligned::AlignedBuffer;
 use crate::finding::Finding;
 use crate::parallel::run_in_order;
-use crate::plan::{BlockedStream, FileSpec, Form, PlanBuilder, SizeTable, TapePlan};
+use crate::plan::{FileSpec, Form};
 use crate::tape::TapeError;
 use crate::tape::partial::PartialTape;
-use crate::tape::pipe::PipeTape;
 use crate::volume::{Shape, Stage, UnitIndex};
 
 /// Findings about raw slots that are told one by one; the others are only counted.
@@ -50,367 +47,158 @@ pub(crate) struct CopyJob<'a> {
     pub(crate) threads: usize,
 }
 
-/// Where stages go.
-pub(crate) enum Route<'a> {
-    /// To their places, known beforehand.
-    Planned { tape: &'a PartialTape, plan: &'a TapePlan, sizes: &'a SizeTable },
-    /// To a file, at places found in order.
-    Discovered { tape: &'a PartialTape, order: Turnstile<Order> },
-    /// Into a pipe, in order.
-    Piped { order: Turnstile<PipeOrder> },
-}
-
-/// The plan as far as it is known.
-pub(crate) struct Order {
-    pub(crate) builder: PlanBuilder,
-    /// Files to come, the next one last.
-    pub(crate) coming: Vec<FileSpec>,
-    pub(crate) opened: usize,
-}
-
-/// A pipe, and the plan of what went into it.
-pub(crate) struct PipeOrder {
-    pub(crate) order: Order,
-    pub(crate) pipe: PipeTape,
-    pub(crate) labels: Labels,
-    /// The stream of the first file.
-    pub(crate) description: Vec<u8>,
-}
-
-impl Order {
-    pub(crate) fn new(builder: PlanBuilder, mut files: Vec<FileSpec>) -> Self {
-        files.reverse();
-        Self { builder, coming: files, opened: 0 }
-    }
-
-    /// Opens file `file`, closing all before it.
-    fn advance(&mut self, file: usize) {
-        while self.opened <= file {
-            let Some(spec) = self.coming.pop() else { return };
-            self.builder.close();
-            let fixed = spec.fixed_bytes;
-            self.builder.open(spec);
-            self.builder.extend(fixed.unwrap_or(0));
-            self.opened += 1;
-        }
-    }
-
-    /// Ends the plan.
-    pub(crate) fn finish(mut self) -> TapePlan {
-        self.advance(usize::MAX);
-        self.builder.close();
-        self.builder.finish()
-    }
-}
-
-impl PipeOrder {
-    /// Brings the pipe to the data of file `file`: trailers and headers of all between.
-    pub(crate) fn advance(&mut self, file: usize) -> Result<(), SnapshotError> {
-        while self.order.opened <= file && !self.order.coming.is_empty() {
-            self.close_current()?;
-            let next = self.order.opened;
-            self.order.advance(next);
-            let Some(plan) = self.order.builder.current() else { break };
-            if next == 0 {
-                for label in self.labels.volume()? {
-                    self.pipe.write_block(&label)?;
-                }
-            }
-            let header = self.labels.header(plan)?;
-            for label in &header {
-                self.pipe.write_block(label)?;
-            }
-            if !header.is_empty() {
-                self.pipe.write_tape_mark()?;
-            }
-            if next == 0 {
-                self.pipe.write_stream(&self.description)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn close_current(&mut self) -> Result<(), SnapshotError> {
-        self.order.builder.close();
-        let Some(plan) = self.order.builder.current() else { return Ok(()) };
-        self.pipe.flush_stream()?;
-        self.pipe.write_tape_mark()?;
-        let trailer = self.labels.trailer(plan)?;
-        for label in &trailer {
-            self.pipe.write_block(label)?;
-        }
-        if !trailer.is_empty() {
-            self.pipe.write_tape_mark()?;
-        }
-        Ok(())
-    }
-
-    /// Ends the tape; gives the plan of what was written.
-    pub(crate) fn finish(mut self) -> Result<TapePlan, SnapshotError> {
-        self.advance(usize::MAX)?;
-        self.close_current()?;
-        self.pipe.write_tape_mark()?;
-        let written = self.pipe.finish()?;
-        let plan = self.order.finish();
-        if written != plan.bytes {
-            let reason = format!("the tape has {written} bytes where the plan has {}", plan.bytes);
-            return Err(SnapshotError::NotAsPlanned { tape: "-".into(), offset: written, reason });
-        }
-        Ok(plan)
-    }
-}
-
-/// Buffers of one thread, used again for each stage.
-#[derive(Default)]
-struct Buffers {
-    stage: Stage,
-    encoded: EncodedStage,
-    read_back: Vec<u8>,
-}
-
 /// Copies all stages; gives the findings about tracks that went as raw slots.
 pub(crate) fn copy(job: &CopyJob<'_>, route: &Route<'_>) -> Result<Vec<Finding>, SnapshotError> {
-    let findings = RawSlots::default();
-    let work = |number, task: &StageTask, buffers: &mut Buffers| copy_stage(job, route, number, task, buffers, &findings);
-    let complete = run_in_order(job.threads, &job.tasks, job.stop, Buffers::default, work, || route.break_down())?;
+    let raw_slots = RawSlots::default();
+    let work = |number, task: &StageTask, worker: &mut Worker<'_>| worker.copy_stage(number, task);
+    let worker = || Worker::new(job, route, &raw_slots);
+    let complete = run_in_order(job.threads, &job.tasks, job.stop, worker, work, || route.break_down())?;
     if !complete {
         return Err(SnapshotError::Stopped);
     }
-    let (mut findings, count) = findings.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let (mut findings, count) = raw_slots.into_inner().unwrap_or_else(PoisonError::into_inner);
     if let Some(more) = count.checked_sub(MOST_RAW_SLOT_FINDINGS).filter(|more| *more > 0) {
         findings.push(Finding::damage("raw-slot", format!("{more} more tracks do not walk and are carried as raw slots")));
     }
     Ok(findings)
 }
 
-impl Route<'_> {
-    fn break_down(&self) {
-        match self {
-            Self::Planned { .. } => {}
-            Self::Discovered { order, .. } => order.break_down(),
-            Self::Piped { order } => order.break_down(),
-        }
+/// One thread of a copy, and its buffers.
+pub(super) struct Worker<'a> {
+    pub(super) job: &'a CopyJob<'a>,
+    pub(super) route: &'a Route<'a>,
+    raw_slots: &'a RawSlots,
+    pub(super) stage: Stage,
+    pub(super) encoded: EncodedStage,
+    scratch: AlignedBuffer,
+    pub(super) read_back: Vec<u8>,
+}
+
+impl<'a> Worker<'a> {
+    fn new(job: &'a CopyJob<'a>, route: &'a Route<'a>, raw_slots: &'a RawSlots) -> Self {
+        let (stage, encoded, scratch, read_back) = Default::default();
+        Self { job, route, raw_slots, stage, encoded, scratch, read_back }
     }
-}
 
-/// The units of a stage in the ledger.
-fn slots(task: &StageTask) -> std::ops::Range<usize> {
-    task.slot..task.slot + task.units as usize
-}
-
-fn copy_stage(
-    job: &CopyJob<'_>,
-    route: &Route<'_>,
-    number: usize,
-    task: &StageTask,
-    buffers: &mut Buffers,
-    findings: &RawSlots,
-) -> Result<(), SnapshotError> {
-    let status = &job.status[task.file];
-    let claim = status.claim(task.at..task.at + task.units);
-    debug_assert_eq!(claim.units(), task.units, "stages are disjoint, and nobody else claims units of a plain copy");
-    let bytes = if job.ledger.all_secured(slots(task)) {
-        take_up(job, route, number, task, buffers, findings)?
-    } else {
-        job.source.read_units(task.first, task.units, &mut buffers.stage)?;
-        note_raw_slots(job, task, &buffers.stage, findings);
-        bring(job, route, number, task, buffers)?
-    };
-    claim.secure();
-    job.monitor.advance(bytes);
-    Ok(())
-}
-
-/// Notes tracks that don't walk; they are carried as they lie in the image.
-fn note_raw_slots(job: &CopyJob<'_>, task: &StageTask, stage: &Stage, findings: &RawSlots) {
-    for (unit, number) in stage.units().zip(task.first.0..) {
-        let Some(defect) = unit.defect else { continue };
-        let mut findings = findings.lock().unwrap_or_else(PoisonError::into_inner);
-        findings.1 += 1;
-        if findings.1 <= MOST_RAW_SLOT_FINDINGS {
-            let detail = format!("the track is carried as a raw slot, because {defect}");
-            let address = job.source.shape().address(UnitIndex(number));
-            findings.0.push(Finding::damage("raw-slot", detail).at(address));
-        }
+    fn copy_stage(&mut self, number: usize, task: &StageTask) -> Result<(), SnapshotError> {
+        let claim = self.job.status[task.file].claim(task.at..task.at + task.units);
+        debug_assert_eq!(claim.units(), task.units, "stages are disjoint, and nobody else claims units of a plain copy");
+        // A unit without a body was never written, whatever its bit says.
+        let secured =
+            self.job.ledger.all_secured(task.slots()) && self.sizes_of(task).iter().all(|&size| size > UNIT_HEADER_BYTES);
+        let bytes = if secured {
+            self.take_up(number, task)?
+        } else {
+            self.load(task)?;
+            self.bring(number, task)?
+        };
+        claim.secure();
+        tracing::debug!(file = task.file + 1, unit = task.first.0, units = task.units, bytes, "secured");
+        self.job.monitor.advance(bytes);
+        Ok(())
     }
-}
 
-/// Writes the stage that was read into the buffers to its place; gives the bytes of its stream.
-fn bring(
-    job: &CopyJob<'_>,
-    route: &Route<'_>,
-    number: usize,
-    task: &StageTask,
-    buffers: &mut Buffers,
-) -> Result<u64, SnapshotError> {
-    let Buffers { stage, encoded, .. } = buffers;
-    encode(job, task, stage, encoded)?;
-    let bytes = encoded.bytes();
-    let form = job.files[task.file].form();
-    match route {
-        Route::Planned { tape, plan, sizes } => {
-            let file = &plan.files[task.file];
-            if form == Form::Tracks {
-                check_sizes(job, task, &encoded.sizes, sizes)?;
+    /// Reads a stage and encodes it in the form of its file.
+    pub(super) fn load(&mut self, task: &StageTask) -> Result<(), SnapshotError> {
+        self.job.source.read_units(task.first, task.units, &mut self.stage)?;
+        self.note_raw_slots(task);
+        let (Some(table), Shape::Ckd(geometry)) = (&self.file(task).blocks, self.job.source.shape()) else {
+            self.encoded.encode_tracks(task.first, &self.stage);
+            return Ok(());
+        };
+        let unit = |at: usize| UnitIndex(task.first.0 + u32::try_from(at).unwrap_or(0));
+        let home = |at| geometry.encode_cchh(geometry.cchh(TrackIndex(unit(at).0)));
+        let planned = &table.units()[task.at as usize..(task.at + task.units) as usize];
+        self.encoded.encode_blocks(&self.stage, home, planned).map_err(|at| SnapshotError::BlocksChanged {
+            volume: self.job.source.name().to_owned(),
+            address: self.job.source.shape().address(unit(at)),
+        })
+    }
+
+    /// Notes tracks that don't walk; they are carried as they lie in the image.
+    fn note_raw_slots(&self, task: &StageTask) {
+        for (unit, number) in self.stage.units().zip(task.first.0..) {
+            let Some(defect) = unit.defect else { continue };
+            let mut raw_slots = self.raw_slots.lock().unwrap_or_else(PoisonError::into_inner);
+            raw_slots.1 += 1;
+            if raw_slots.1 <= MOST_RAW_SLOT_FINDINGS {
+                let detail = format!("the track is carried as a raw slot, because {defect}");
+                let address = self.job.source.shape().address(UnitIndex(number));
+                raw_slots.0.push(Finding::damage("raw-slot", detail).at(address));
             }
-            write_stage(tape, file.stream(), file.data, task.position, &job.files[task.file], task, stage, encoded)?;
         }
-        Route::Discovered { tape, order } => {
-            let passed = order.pass(number, |order| {
-                job.ledger.set_sizes(task.slot, &encoded.sizes);
-                Ok::<_, SnapshotError>(discover(order, task, bytes))
-            });
-            let (stream, position) = passed.ok_or(SnapshotError::Stopped)??;
-            write_stage(tape, stream, stream.data, position, &job.files[task.file], task, stage, encoded)?;
-        }
-        Route::Piped { order } => {
-            let passed = order.pass(number, |pipe| -> Result<(), SnapshotError> {
-                pipe.advance(task.file)?;
-                discover(&mut pipe.order, task, bytes);
-                match form {
-                    Form::Tracks => encoded.parts(stage).try_for_each(|part| pipe.pipe.write_stream(part))?,
-                    Form::Blocks => encoded.blocks(stage).try_for_each(|block| pipe.pipe.write_block(block))?,
+    }
+
+    /// Writes the stage that was loaded to its place; gives the bytes of its stream.
+    fn bring(&mut self, number: usize, task: &StageTask) -> Result<u64, SnapshotError> {
+        let bytes = self.encoded.bytes();
+        match self.route {
+            Route::Planned { tape, plan, sizes } => {
+                let file = &plan.files[task.file];
+                if file.spec.form() == Form::Tracks {
+                    self.check_sizes(task, |unit| sizes.encoded_bytes(unit))?;
                 }
-                Ok(())
-            });
-            passed.ok_or(SnapshotError::Stopped)??;
+                self.write(tape, Place { stream: file.stream(), position: task.position }, task)?;
+            }
+            Route::Discovered { tape, order } => {
+                let passed = order.pass(number, |order| {
+                    self.job.ledger.set_sizes(task.slot, &self.encoded.sizes);
+                    Ok::<_, SnapshotError>(order.place(task, bytes))
+                });
+                self.write(tape, passed.ok_or(SnapshotError::Stopped)??, task)?;
+            }
+            Route::Piped { order } => {
+                let passed = order.pass(number, |pipe| -> Result<(), SnapshotError> {
+                    pipe.advance(task.file)?;
+                    pipe.order.place(task, bytes);
+                    match self.file(task).form() {
+                        Form::Tracks => self.encoded.parts(&self.stage).try_for_each(|part| pipe.pipe.write_stream(part))?,
+                        Form::Blocks => self.encoded.blocks(&self.stage).try_for_each(|block| pipe.pipe.write_block(block))?,
+                    }
+                    Ok(())
+                });
+                passed.ok_or(SnapshotError::Stopped)??;
+            }
         }
+        self.job.ledger.set_sizes(task.slot, &self.encoded.sizes);
+        self.job.ledger.secure(task.slot, &self.encoded.digests);
+        Ok(bytes)
     }
-    job.ledger.set_sizes(task.slot, &encoded.sizes);
-    job.ledger.secure(task.slot, &encoded.digests);
-    Ok(bytes)
-}
 
-/// Makes headers and digests of the stage in the form of its file.
-fn encode(job: &CopyJob<'_>, task: &StageTask, stage: &Stage, encoded: &mut EncodedStage) -> Result<(), SnapshotError> {
-    let (Some(table), Shape::Ckd(geometry)) = (&job.files[task.file].blocks, job.source.shape()) else {
-        encoded.encode_tracks(task.first, stage);
-        return Ok(());
-    };
-    let unit = |at: usize| UnitIndex(task.first.0 + u32::try_from(at).unwrap_or(0));
-    let home = |at| geometry.encode_cchh(geometry.cchh(TrackIndex(unit(at).0)));
-    let planned = &table.units()[task.at as usize..(task.at + task.units) as usize];
-    encoded.encode_blocks(stage, home, planned).map_err(|at| SnapshotError::BlocksChanged {
-        volume: job.source.name().to_owned(),
-        address: job.source.shape().address(unit(at)),
-    })
-}
-
-/// Adds a stage to the plan; gives the stream of its file, whose end is not known yet, and the stage's position in it.
-fn discover(order: &mut Order, task: &StageTask, bytes: u64) -> (BlockedStream, u64) {
-    order.advance(task.file);
-    let file = order.builder.current().unwrap_or_else(|| unreachable!("a stage belongs to a file, which was opened"));
-    // No block of it is taken for the last, shorter one: the frame is written last and puts that right.
-    let stream = BlockedStream { bytes: u64::MAX >> 1, ..file.stream() };
-    let position = file.stream_bytes;
-    order.builder.extend(bytes);
-    (stream, position)
-}
-
-/// Compares the lengths of units with those that the plan was made with.
-fn check_sizes(job: &CopyJob<'_>, task: &StageTask, found: &[u32], sizes: &SizeTable) -> Result<(), SnapshotError> {
-    for (unit, &found) in (task.first.0..).map(UnitIndex).zip(found) {
-        let planned = sizes.encoded_bytes(unit);
-        if planned != found {
-            let address = job.source.shape().address(unit);
-            return Err(SnapshotError::Changed { volume: job.source.name().to_owned(), address, planned, found });
+    /// Compares the lengths of the units that were loaded with those that their places were made from.
+    pub(super) fn check_sizes(&self, task: &StageTask, planned: impl Fn(UnitIndex) -> u32) -> Result<(), SnapshotError> {
+        for (unit, &found) in (task.first.0..).map(UnitIndex).zip(&self.encoded.sizes) {
+            let planned = planned(unit);
+            if planned != found {
+                let address = self.job.source.shape().address(unit);
+                return Err(SnapshotError::Changed { volume: self.job.source.name().to_owned(), address, planned, found });
+            }
         }
+        Ok(())
     }
-    Ok(())
+
+    /// Writes the stage that was loaded to its place on a tape file.
+    pub(super) fn write(&mut self, tape: &PartialTape, place: Place, task: &StageTask) -> Result<(), TapeError> {
+        let Place { stream, position } = place;
+        if let Some(table) = &self.job.files[task.file].blocks {
+            let headers = self.encoded.block_headers(table.previous_length(task.at));
+            let parts = headers.iter().zip(self.encoded.blocks(&self.stage));
+            let slices = parts.flat_map(|(header, block)| [header.as_bytes(), block]);
+            return tape.write_gathered(stream.data + table.place(task.at), slices, &mut self.scratch);
+        }
+        let headers = chunk_headers(&stream, position..position + self.encoded.bytes());
+        let slices = weave(&stream, position, &headers, self.encoded.parts(&self.stage));
+        tape.write_gathered(write_place(&stream, position), slices, &mut self.scratch)
+    }
+
+    pub(super) fn file(&self, task: &StageTask) -> &'a FileSpec {
+        &self.job.files[task.file]
+    }
 }
 
-/// Writes an encoded stage to its place on a tape file.
-#[allow(clippy::too_many_arguments, reason = "a place on tape has so many coordinates")]
-fn write_stage(
-    tape: &PartialTape,
-    stream: BlockedStream,
-    data: u64,
-    position: u64,
-    file: &FileSpec,
-    task: &StageTask,
-    stage: &Stage,
-    encoded: &EncodedStage,
-) -> Result<(), TapeError> {
-    if let Some(table) = &file.blocks {
-        let headers = encoded.block_headers(table.previous_length(task.at));
-        let parts = headers.iter().zip(encoded.blocks(stage));
-        let mut slices: Vec<_> =
-            parts.flat_map(|(header, block)| [IoSlice::new(header.as_bytes()), IoSlice::new(block)]).collect();
-        return tape.write_all_at(data + table.place(task.at), &mut slices);
+impl StageTask {
+    /// The units of the stage in the ledger.
+    pub(super) fn slots(&self) -> Range<usize> {
+        self.slot..self.slot + self.units as usize
     }
-    let headers = chunk_headers(&stream, position..position + encoded.bytes());
-    let mut slices = weave(&stream, position, &headers, encoded.parts(stage));
-    tape.write_all_at(write_place(&stream, position), &mut slices)
-}
-
-/// Takes up a stage that an earlier run secured, if what lies on the tape still has its digests; else copies it.
-fn take_up(
-    job: &CopyJob<'_>,
-    route: &Route<'_>,
-    number: usize,
-    task: &StageTask,
-    buffers: &mut Buffers,
-    findings: &RawSlots,
-) -> Result<u64, SnapshotError> {
-    let sizes = job.ledger.sizes(slots(task));
-    let bytes = sizes.iter().map(|&size| u64::from(size)).sum();
-    let (tape, stream, position) = match route {
-        Route::Planned { tape, plan, .. } => (tape, plan.files[task.file].stream(), task.position),
-        Route::Discovered { tape, order } => {
-            let passed = order.pass(number, |order| Ok::<_, SnapshotError>(discover(order, task, bytes)));
-            let (stream, position) = passed.ok_or(SnapshotError::Stopped)??;
-            (tape, stream, position)
-        }
-        Route::Piped { .. } => return Err(SnapshotError::Refused("a pipe can't be resumed".to_owned())),
-    };
-    // A unit of no size was never written, whatever its bit says.
-    let whole = job.files[task.file].form() == Form::Tracks && sizes.iter().all(|&size| size > UNIT_HEADER_BYTES);
-    if whole && reads_back(job, tape, &stream, position, task, &sizes, &mut buffers.read_back) {
-        return Ok(bytes);
-    }
-    job.source.read_units(task.first, task.units, &mut buffers.stage)?;
-    note_raw_slots(job, task, &buffers.stage, findings);
-    let Buffers { stage, encoded, .. } = buffers;
-    encode(job, task, stage, encoded)?;
-    for (unit, (&planned, &found)) in (task.first.0..).map(UnitIndex).zip(sizes.iter().zip(&encoded.sizes)) {
-        if planned != found {
-            let address = job.source.shape().address(unit);
-            return Err(SnapshotError::Changed { volume: job.source.name().to_owned(), address, planned, found });
-        }
-    }
-    write_stage(tape, stream, stream.data, position, &job.files[task.file], task, stage, encoded)?;
-    job.ledger.secure(task.slot, &encoded.digests);
-    Ok(bytes)
-}
-
-/// Whether the units of a stage lie on the tape as their digests say.
-fn reads_back(
-    job: &CopyJob<'_>,
-    tape: &PartialTape,
-    stream: &BlockedStream,
-    position: u64,
-    task: &StageTask,
-    sizes: &[u32],
-    buffer: &mut Vec<u8>,
-) -> bool {
-    let bytes: u64 = sizes.iter().map(|&size| u64::from(size)).sum();
-    buffer.clear();
-    let mut at = position;
-    while at < position + bytes {
-        let block_end = (at / u64::from(stream.block_bytes) + 1) * u64::from(stream.block_bytes);
-        let part = block_end.min(position + bytes) - at;
-        let start = buffer.len();
-        // Less than a block of 64 KiB.
-        buffer.resize(start + usize::try_from(part).unwrap_or(0), 0);
-        if tape.read_exact_at(stream.place(at), &mut buffer[start..]).is_err() {
-            return false;
-        }
-        at += part;
-    }
-    let mut rest = &buffer[..];
-    job.ledger.digests(slots(task)).iter().zip(sizes).all(|(digest, &size)| {
-        let (unit, behind) = rest.split_at(size as usize);
-        rest = behind;
-        UnitDigest::of(&unit[UNIT_HEADER_BYTES as usize..]) == *digest
-    })
 }

@@ -5,7 +5,7 @@ use tapegate_formats::tape::description::{DESCRIPTION_VERSION, DescribedExtent, 
 use tapegate_formats::tape::unit::unit_header;
 
 use super::error::SnapshotError;
-use super::prepare::SnapshotOptions;
+use super::options::SnapshotOptions;
 use crate::catalog::{Catalog, DataSetKind, Extent};
 use crate::plan::{FileClass, FileSpec, Form};
 use crate::volume::{Shape, Stage, UnitIndex, Volume, VolumeError};

@@ -4,7 +4,6 @@
 //! block border. In `blocks` form it is a chunk header and data for each record. The bodies stay where they were read;
 //! headers are made beside them, and all goes out in one gathered write.
 
-use std::io::IoSlice;
 use std::ops::Range;
 
 use tapegate_formats::dasd::track::{COUNT_BYTES, Record, Track};
@@ -122,7 +121,7 @@ pub(crate) fn weave<'a>(
     position: u64,
     headers: &'a [ChunkHeader],
     parts: impl Iterator<Item = &'a [u8]>,
-) -> Vec<IoSlice<'a>> {
+) -> Vec<&'a [u8]> {
     let block = u64::from(stream.block_bytes);
     let mut headers = headers.iter();
     let mut slices = Vec::new();
@@ -133,12 +132,12 @@ pub(crate) fn weave<'a>(
             if inside == 0
                 && let Some(header) = headers.next()
             {
-                slices.push(IoSlice::new(header.as_bytes()));
+                slices.push(header.as_bytes());
             }
             // Less than a block, which fits any usize.
             let room = usize::try_from(block - inside).unwrap_or(usize::MAX);
             let (now, later) = part.split_at(room.min(part.len()));
-            slices.push(IoSlice::new(now));
+            slices.push(now);
             at += now.len() as u64;
             part = later;
         }

@@ -4,8 +4,6 @@
 //! end was not known beforehand must get its true length. It is written from the last file to the first, so that the
 //! first bytes of the tape come last: until then no program takes the file for a tape.
 
-use std::io::IoSlice;
-
 use tapegate_formats::tape::chunk::{CHUNK_HEADER_BYTES, ChunkHeader};
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -29,30 +27,23 @@ pub(crate) fn write_frame(tape: &PartialTape, plan: &TapePlan, labels: &Labels, 
         if file.spec.class == FileClass::Description {
             let stream = file.stream();
             let headers = chunk_headers(&stream, 0..stream.bytes);
-            let mut slices = weave(&stream, 0, &headers, std::iter::once(description));
-            // The very first chunk header of an unlabelled tape waits for the others.
-            if file.data == 0 && slices.len() > 1 {
-                let bytes: Vec<u8> = slices[1..].iter().flat_map(|slice| slice.iter().copied()).collect();
-                put(tape, u64::from(CHUNK_HEADER_BYTES), &bytes)?;
-                slices.truncate(1);
-            }
-            tape.write_all_at(file.data, &mut slices)?;
+            let slices = weave(&stream, 0, &headers, std::iter::once(description));
+            let bytes = slices.concat();
+            put(tape, file.data, &bytes)?;
         }
         let bytes = header_bytes(labels, file)?;
         let place = if file.number == 1 { 0 } else { file.header };
-        if place == 0 && !bytes.is_empty() {
-            let (first, others) = bytes.split_at(CHUNK_HEADER_BYTES as usize);
-            put(tape, u64::from(CHUNK_HEADER_BYTES), others)?;
-            put(tape, 0, first)?;
-        } else {
-            put(tape, place, &bytes)?;
-        }
+        put(tape, place, &bytes)?;
     }
     Ok(())
 }
 
+/// Writes bytes of the frame; those of the tape's very first chunk header last.
 fn put(tape: &PartialTape, place: u64, bytes: &[u8]) -> Result<(), SnapshotError> {
-    Ok(tape.write_all_at(place, &mut [IoSlice::new(bytes)])?)
+    let first = if place == 0 { CHUNK_HEADER_BYTES as usize } else { 0 };
+    let (first, others) = bytes.split_at(first.min(bytes.len()));
+    tape.write(place + first.len() as u64, others)?;
+    Ok(tape.write(place, first)?)
 }
 
 /// Header labels of a file, the volume label before those of the first.
@@ -81,9 +72,9 @@ fn trailer_bytes(labels: &Labels, file: &FilePlan) -> Result<Vec<u8>, SnapshotEr
     Ok(chunks.bytes)
 }
 
-/// Place and content of the header of a stream's last block.
+/// Place and content of the header of a copied stream's last block.
 fn last_block_header(file: &FilePlan) -> Option<(u64, ChunkHeader)> {
-    if file.spec.form() == Form::Blocks {
+    if file.spec.form() == Form::Blocks || file.spec.class == FileClass::Description {
         return None;
     }
     let stream = file.stream();

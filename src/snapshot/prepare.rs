@@ -13,10 +13,10 @@ use super::describe::describe;
 use super::encode::measure_blocks;
 use super::error::SnapshotError;
 use super::monitor::Monitor;
+use super::options::SnapshotOptions;
 use crate::catalog::{Catalog, DataSet, DataSetKind, TrackSource, UsedEnd, VolumeTracks, used_tracks};
 use crate::finding::Finding;
 use crate::parallel::run_in_order;
-use crate::plan::pattern::Selection;
 use crate::plan::{
     Attributes, BlockTable, ClosedForm, FileClass, FileSpec, Form, LabelKind, PlanOptions, SizeTable, TapePlan, UnitList,
     check_closed_form,
@@ -25,29 +25,6 @@ use crate::volume::{Shape, UnitIndex, Volume, VolumeError};
 
 /// Units that a thread measures at once.
 const MEASURE_UNITS: usize = 512;
-
-/// What the operator asked for.
-#[derive(Debug, Clone)]
-pub struct SnapshotOptions {
-    /// Labels and block length.
-    pub plan: PlanOptions,
-    /// Serial of the tape; made from the volume's if none is given.
-    pub tape_volser: Option<Volser>,
-    /// Which data sets; all, and what is in none of them, if no pattern is given.
-    pub selection: Selection,
-    /// How data sets go on tape.
-    pub form: Form,
-    /// Only what is in use.
-    pub used: bool,
-    /// The volume as one file.
-    pub whole: bool,
-    /// Leave out the tracks that no data set has.
-    pub no_free: bool,
-    /// Threads that read and copy.
-    pub threads: usize,
-    /// T0, in seconds since 1970 UTC.
-    pub t0: i64,
-}
 
 /// Everything that must be known before the copy.
 #[derive(Debug)]
@@ -59,7 +36,7 @@ pub struct Preparation {
     /// Length of every unit that goes on tape; not there for a source whose units must be expanded to be measured.
     pub sizes: Option<SizeTable>,
     /// Closed forms of the data sets that have one, by name; known where the sizes are.
-    pub closed_forms: HashMap<DsName, ClosedForm>,
+    pub closed_forms: ClosedForms,
     /// Serial of the volume.
     pub volume_volser: Option<Volser>,
     /// Serial of the tape.
@@ -89,25 +66,18 @@ impl Preparation {
             drop_empty_files(&mut files, &mut findings);
         }
         let description = describe(volume, &catalog, options, &files)?;
+        tracing::info!(volume = %volume.path().display(), files = files.len(), measured = measure || volume.measures_sparsely(), "chosen");
         let mut first = FileSpec::tracks(name("TAPEGATE.VOLUME")?, FileClass::Description, UnitList::default());
         first.fixed_bytes = Some(description.len() as u64);
         files.insert(0, first);
         findings.extend(many_files(options.plan.labels, files.len()));
         let sizes = (measure || volume.measures_sparsely()).then(|| measure_files(volume, &files, options.threads, monitor));
         let sizes = sizes.transpose()?;
-        let mut closed_forms = HashMap::new();
-        if let (Some(sizes), Shape::Ckd(geometry)) = (&sizes, volume.shape()) {
-            let last_used = |data_set: &DataSet| Some((data_set.name, data_set.last_used.filter(|used| *used != (0, 0))?.0));
-            let last_tracks: HashMap<_, _> = catalog.data_sets.iter().filter_map(last_used).collect();
-            for file in &files {
-                let last = last_tracks.get(&file.name);
-                let checked = last.and_then(|&track| check_closed_form(file, geometry.device(), track, sizes));
-                if let Some((form, finding)) = checked {
-                    closed_forms.insert(file.name, form);
-                    findings.extend(finding);
-                }
-            }
-        }
+        let (closed_forms, differing) = match &sizes {
+            Some(sizes) => closed_forms(volume, &files, sizes),
+            None => Default::default(),
+        };
+        findings.extend(differing);
         let volume_volser = catalog.label.volser();
         let tape_volser = match options.tape_volser {
             Some(volser) => volser,
@@ -225,6 +195,7 @@ impl Chooser<'_> {
             block_length: data_set.block_length,
             created: data_set.created,
             expires: data_set.expires,
+            last_track: data_set.last_used.filter(|used| *used != (0, 0)).map(|(track, _)| track),
         });
         let blocks = self.options.form == Form::Blocks;
         if !data_set.other_extents.is_empty() || !(self.options.used || blocks) {
@@ -296,6 +267,23 @@ impl Chooser<'_> {
         }
         Ok(Some(BlockTable::new(units)))
     }
+}
+
+/// Closed forms by the names of their data sets.
+pub type ClosedForms = HashMap<DsName, ClosedForm>;
+
+/// The closed forms of the files that have one, and findings about those whose tracks measure something else.
+pub(super) fn closed_forms(volume: &Volume, files: &[FileSpec], sizes: &SizeTable) -> (ClosedForms, Vec<Finding>) {
+    let Shape::Ckd(geometry) = volume.shape() else { return Default::default() };
+    let (mut forms, mut findings) = (HashMap::new(), Vec::new());
+    // In `blocks` form the block table says what lies where.
+    for file in files.iter().filter(|file| file.blocks.is_none()) {
+        if let Some((form, finding)) = check_closed_form(file, geometry.device(), sizes) {
+            forms.insert(file.name, form);
+            findings.extend(finding);
+        }
+    }
+    (forms, findings)
 }
 
 /// Measures the units of all files, each once, in several threads.

@@ -12,15 +12,18 @@ use std::sync::atomic::AtomicBool;
 
 use serde::{Deserialize, Serialize};
 use tapegate_formats::tape::date::LabelDate;
+use tapegate_formats::tape::unit::UNIT_HEADER_BYTES;
 
-use super::copier::{CopyJob, Order, PipeOrder, Route, copy};
+use super::copier::{CopyJob, copy};
 use super::error::SnapshotError;
 use super::finish::{check_tape, write_frame};
 use super::frame::Labels;
 use super::ledger::Ledger;
 use super::manifest::{Manifest, ManifestFacts};
 use super::monitor::Monitor;
-use super::prepare::{Preparation, SnapshotOptions};
+use super::options::SnapshotOptions;
+use super::prepare::{Preparation, closed_forms};
+use super::route::{Order, PipeOrder, Route};
 use super::stages::{StageTask, stages};
 use super::status::UpdateStatus;
 use super::turnstile::Turnstile;
@@ -168,12 +171,16 @@ impl Copier<'_> {
                 self.session.monitor.begin("copying", 0);
                 let raw_slots = copy(&job, &route)?;
                 let Route::Discovered { order, .. } = route else { unreachable!("the route was made so") };
-                (order.into_inner().finish(), raw_slots)
+                let plan = order.into_inner().finish();
+                let differing = self.check_discovered(&plan, ledger)?;
+                (plan, [raw_slots, differing].concat())
             }
         };
         let findings = self.end_of_copy(&status, raw_slots)?;
+        tracing::info!(files = plan.files.len(), bytes = plan.bytes, "all units are secured; writing labels and tape marks");
         write_frame(tape, &plan, &self.labels, &self.preparation.description)?;
         check_tape(tape, &plan)?;
+        tracing::info!(bytes = plan.bytes, "the tape is as planned");
         Ok((plan, findings))
     }
 
@@ -193,6 +200,7 @@ impl Copier<'_> {
         // The end of the tape is written only when the volume is known to have stood still.
         let findings = self.end_of_copy(&status, raw_slots)?;
         let plan = order.into_inner().finish()?;
+        let findings = [findings, self.check_discovered(&plan, &ledger)?].concat();
         let manifest = self.manifest(&plan, &ledger, &findings);
         if let Some(path) = &self.session.manifest {
             manifest.write(path, true)?;
@@ -225,6 +233,35 @@ impl Copier<'_> {
     fn order(&self) -> Result<Order, SnapshotError> {
         let builder = PlanBuilder::new(self.options.plan.clone(), self.preparation.files.len())?;
         Ok(Order::new(builder, self.preparation.files.clone()))
+    }
+
+    /// Compares a plan that was found on the way with the one that the lengths of all units give, now that they are known;
+    /// gives the findings that need those lengths.
+    fn check_discovered(&self, plan: &TapePlan, ledger: &Ledger) -> Result<Vec<Finding>, SnapshotError> {
+        let mut bodies = vec![0; self.volume.shape().units() as usize];
+        let mut slot = 0;
+        for file in &self.preparation.files {
+            let units = file.units.len() as usize;
+            let sizes = ledger.sizes(slot..slot + units);
+            slot += units;
+            if file.blocks.is_some() {
+                continue;
+            }
+            for run in file.units.runs() {
+                let sizes = &sizes[run.at as usize..(run.at + run.units) as usize];
+                for (body, size) in bodies[run.first.0 as usize..].iter_mut().zip(sizes) {
+                    *body = size.saturating_sub(UNIT_HEADER_BYTES);
+                }
+            }
+        }
+        let sizes = SizeTable::from_body_bytes(bodies);
+        if *plan != TapePlan::new(self.options.plan.clone(), self.preparation.files.clone(), &sizes)? {
+            let reason = "the places that were written are not those that the lengths of all units give".to_owned();
+            return Err(SnapshotError::NotAsPlanned { tape: self.volume.path().to_owned(), offset: 0, reason });
+        }
+        // Where the sizes were known beforehand these were told then.
+        let known = self.preparation.sizes.is_some();
+        Ok(if known { Vec::new() } else { closed_forms(self.volume, &self.preparation.files, &sizes).1 })
     }
 
     /// All findings, once every unit is secured and the volume stood still.
@@ -290,6 +327,7 @@ impl Copier<'_> {
                 "it belongs to another volume, to other options, or to the volume before it changed; run without --resume",
             ));
         }
+        tracing::info!(journal = %path.display(), "going on with an interrupted run");
         let tape = PartialTape::reopen(target, sync)?;
         let ledger = Ledger::reopen(&path, &text, units);
         Ok((tape, ledger.map_err(|_| refuse("it is damaged or in use; run without --resume"))?))

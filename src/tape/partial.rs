@@ -6,7 +6,7 @@
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
-use std::io::{self, IoSlice};
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -15,9 +15,11 @@ use rustix::io::Errno;
 
 use super::error::TapeError;
 use super::writeback::start_writeback;
+use crate::aligned::AlignedBuffer;
 
-/// Most slices that the kernel takes in one write (`IOV_MAX`).
-const MOST_SLICES: usize = 1024;
+/// Bytes that are put together before they are written: they stay in the cache of the processor that writes them. A
+/// multiple of the page size.
+const PIECE_BYTES: usize = 128 << 10;
 
 /// A tape image that is being written.
 #[derive(Debug)]
@@ -91,28 +93,48 @@ impl PartialTape {
 
     /// Writes slices one behind the other from `offset` on.
     ///
+    /// They are put together in `scratch`, piece by piece, and written from there: one copy more, which pays because
+    /// the pieces fit the processor's cache and are aligned as the file is (see [`AlignedBuffer`]).
+    ///
     /// # Errors
     /// When the medium fails or is full.
-    pub fn write_all_at(&self, offset: u64, slices: &mut [IoSlice<'_>]) -> Result<(), TapeError> {
-        let mut slices = slices;
+    pub(crate) fn write_gathered<'a>(
+        &self,
+        offset: u64,
+        slices: impl IntoIterator<Item = &'a [u8]>,
+        scratch: &mut AlignedBuffer,
+    ) -> Result<(), TapeError> {
         let mut at = offset;
-        // Empty slices at the front would make a complete write look like one of nothing.
-        IoSlice::advance_slices(&mut slices, 0);
-        while !slices.is_empty() {
-            let batch = &slices[..slices.len().min(MOST_SLICES)];
-            let written = match rustix::io::pwritev(&self.file, batch, at) {
-                Ok(0) => return Err(self.io("writing it", io::ErrorKind::WriteZero.into())),
-                Ok(written) => written,
-                Err(Errno::INTR) => continue,
-                Err(errno) => return Err(self.io(&format!("writing at offset {at}"), errno.into())),
-            };
-            IoSlice::advance_slices(&mut slices, written);
-            at += written as u64;
+        let mut piece = scratch.at_offset(at, PIECE_BYTES);
+        let mut filled = 0;
+        for mut slice in slices {
+            while !slice.is_empty() {
+                let (now, later) = slice.split_at(slice.len().min(PIECE_BYTES - filled));
+                piece[filled..filled + now.len()].copy_from_slice(now);
+                filled += now.len();
+                slice = later;
+                if filled == PIECE_BYTES {
+                    self.write(at, piece)?;
+                    at += PIECE_BYTES as u64;
+                    // The next piece has the same alignment, and so the same place.
+                    piece = scratch.at_offset(at, PIECE_BYTES);
+                    filled = 0;
+                }
+            }
         }
+        self.write(at, &piece[..filled])?;
         if self.start_writeback {
-            start_writeback(&self.file, offset, at - offset);
+            start_writeback(&self.file, offset, at + filled as u64 - offset);
         }
         Ok(())
+    }
+
+    /// Writes bytes at an offset.
+    ///
+    /// # Errors
+    /// When the medium fails or is full.
+    pub fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), TapeError> {
+        self.file.write_all_at(bytes, offset).map_err(|source| self.io(&format!("writing at offset {offset}"), source))
     }
 
     /// Reads back what was written.

@@ -156,8 +156,8 @@ impl CompressedFile {
             findings.push(Finding::note(
                 "null-track-stored",
                 format!(
-                    "{name} stores {stored_nulls} tracks without records as images instead of leaving them out, as some \
-                     initialisers do; checkers may complain, and nothing is wrong with the tracks"
+                    "{name} keeps images of tracks without records ({stored_nulls}), as some initialisers do; cckdcdsk \
+                     complains of them, and nothing is wrong"
                 ),
             ));
         }

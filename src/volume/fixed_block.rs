@@ -44,8 +44,8 @@ impl PlainBlocks {
     /// Reads units in one read.
     pub(super) fn read(&self, first: UnitIndex, count: u32, stage: &mut Stage) -> Result<(), VolumeError> {
         let bytes: usize = (first.0..first.0 + count).map(|unit| unit_bytes(&self.shape, unit)).sum();
-        let buffer = stage.refill(bytes);
-        self.file.read_at(u64::from(first.0) * UNIT_BYTES as u64, buffer)?;
+        let offset = u64::from(first.0) * UNIT_BYTES as u64;
+        self.file.read_at(offset, stage.refill_from(offset, bytes))?;
         for (place, unit) in (first.0..first.0 + count).enumerate() {
             let start = place * UNIT_BYTES;
             stage.push(UnitKind::Blocks, start..start + unit_bytes(&self.shape, unit), None);

@@ -95,7 +95,8 @@ impl PlainCkd {
     /// Reads whole slots, one read a file, and finds the tracks in them.
     pub(super) fn read(&self, first: UnitIndex, count: u32, stage: &mut Stage) -> Result<(), VolumeError> {
         let slot = self.geometry.slot_bytes() as usize;
-        let buffer = stage.refill(slot * count as usize);
+        let offset = self.runs(first.0, 1).next().map_or(0, |(segment, first, _)| self.offset(segment, first));
+        let buffer = stage.refill_from(offset, slot * count as usize);
         let mut rest = &mut *buffer;
         for (segment, run_first, run_tracks) in self.runs(first.0, count) {
             let (run, behind) = rest.split_at_mut(slot * run_tracks as usize);

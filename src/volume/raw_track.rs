@@ -44,7 +44,8 @@ impl RawTracks {
 
     /// Reads tracks, each behind its home address.
     pub(super) fn read(&self, first: UnitIndex, count: u32, stage: &mut Stage) -> Result<(), VolumeError> {
-        let buffer = stage.refill(RAW_SLOT_BYTES as usize * count as usize);
+        // Slots begin on pages, and what is read into them lies behind the home address.
+        let buffer = stage.refill_from(0_u64.wrapping_sub(HOME_ADDRESS_BYTES as u64), RAW_SLOT_BYTES as usize * count as usize);
         for (track, slot) in (first.0..).zip(buffer.chunks_exact_mut(RAW_SLOT_BYTES as usize)) {
             let (home, content) = slot.split_at_mut(HOME_ADDRESS_BYTES);
             home[0] = 0;

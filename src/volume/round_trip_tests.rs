@@ -19,7 +19,7 @@ use crate::finding::Grade;
 fn ckd_options() -> Vec<CreateOptions> {
     let mut all = vec![CreateOptions::new(ImageFormat::Ckd), CreateOptions::new(ImageFormat::RawTrack)];
     for format in [ImageFormat::Cckd, ImageFormat::Cckd64] {
-        for compression in [Compression::None, Compression::Zlib { level: 1 }, Compression::Bzip2 { level: 9 }] {
+        for compression in [Compression::None, Compression::Zlib { level: 1 }, Compression::Bzip2] {
             all.push(CreateOptions { format, compression });
         }
     }

@@ -5,10 +5,12 @@ use std::ops::Range;
 use tapegate_formats::dasd::track::TrackError;
 use tapegate_formats::tape::unit::UnitKind;
 
+use crate::aligned::AlignedBuffer;
+
 /// Units read together.
 #[derive(Debug, Default)]
 pub struct Stage {
-    buffer: Vec<u8>,
+    buffer: AlignedBuffer,
     units: Vec<Slice>,
 }
 
@@ -53,7 +55,7 @@ impl Stage {
     pub fn units(&self) -> impl ExactSizeIterator<Item = StagedUnit<'_>> {
         self.units.iter().map(|slice| StagedUnit {
             kind: slice.kind,
-            body: &self.buffer[slice.range.clone()],
+            body: &self.buffer()[slice.range.clone()],
             defect: slice.defect,
         })
     }
@@ -64,27 +66,29 @@ impl Stage {
     /// When the stage has no such unit.
     #[must_use]
     pub fn body(&self, unit: usize) -> &[u8] {
-        &self.buffer[self.units[unit].range.clone()]
+        &self.buffer()[self.units[unit].range.clone()]
     }
 
-    /// Empties the stage and gives its buffer, at least `bytes` long, to be filled; units are then declared by
+    /// Empties the stage and gives its buffer, `bytes` long, to be filled; units are then declared by
     /// [`push`](Self::push).
     pub(crate) fn refill(&mut self, bytes: usize) -> &mut [u8] {
+        self.refill_from(0, bytes)
+    }
+
+    /// As [`refill`](Self::refill), for bytes that are read at once from `offset` of a file.
+    pub(crate) fn refill_from(&mut self, offset: u64, bytes: usize) -> &mut [u8] {
         self.units.clear();
-        if self.buffer.len() < bytes {
-            self.buffer.resize(bytes, 0);
-        }
-        &mut self.buffer[..bytes]
+        self.buffer.at_offset(offset, bytes)
     }
 
     /// The bytes filled in since [`refill`](Self::refill).
     pub(crate) fn buffer(&self) -> &[u8] {
-        &self.buffer
+        self.buffer.bytes()
     }
 
     /// Declares the next unit to be `range` of the buffer.
     pub(crate) fn push(&mut self, kind: UnitKind, range: Range<usize>, defect: Option<TrackError>) {
-        debug_assert!(range.end <= self.buffer.len());
+        debug_assert!(range.end <= self.buffer().len());
         self.units.push(Slice { kind, range, defect });
     }
 }

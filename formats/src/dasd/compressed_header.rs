@@ -13,7 +13,8 @@
 //! | its parameter, -1 for the default | 46, 2 bytes | 74 |
 //! | zeros | to 511 | to 511 |
 //!
-//! Numbers are little-endian unless option 02 says otherwise; so are those of the tables. Source: files that Hercules
+//! Numbers are little-endian; with option 02 they are big-endian, and those of the tables too, but the number of
+//! cylinders stays little-endian (so `cckdswap` leaves it). Source: files that Hercules
 //! 3.13 (32 bits) and SDL Hyperion 4.9 (64 bits) wrote.
 
 use binrw::io::Cursor;
@@ -98,6 +99,7 @@ struct Narrow {
     l1_entries: u32,
     l2_entries: u32,
     spaces: [u32; 7],
+    #[brw(little)]
     cylinders: u32,
     null_format: u8,
     compression: u8,
@@ -112,6 +114,7 @@ struct Wide {
     options: u8,
     l1_entries: u32,
     l2_entries: u32,
+    #[brw(little)]
     cylinders: u32,
     spaces: [u64; 7],
     null_format: u8,
@@ -275,7 +278,7 @@ mod tests {
     fn a_big_endian_header_reads_alike() {
         let little = CompressedHeader::parse(&padded(NARROW), OffsetWidth::Bits32).unwrap();
         let mut bytes = padded("000301 43 00000042 00000100 00006f6c 00006f6c");
-        bytes[40..48].copy_from_slice(&[0, 0, 2, 0x2b, 1, 1, 0xff, 0xff]);
+        bytes[40..48].copy_from_slice(&[0x2b, 2, 0, 0, 1, 1, 0xff, 0xff]);
         let big = CompressedHeader::parse(&bytes, OffsetWidth::Bits32).unwrap();
         assert_eq!(big, CompressedHeader { options: 0x43, ..little });
         assert_eq!(big.to_bytes(OffsetWidth::Bits32).unwrap()[..], bytes);

@@ -125,20 +125,15 @@ pub enum Compression {
         /// Higher is smaller and slower.
         level: u8,
     },
-    /// bzip2 at a level from 1 to 9.
-    Bzip2 {
-        /// Higher is smaller.
-        level: u8,
-    },
+    /// bzip2. Its levels are block sizes, and the smallest block holds any unit.
+    Bzip2,
 }
 
 /// Why a compression level can't be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("{level} is no level of {codec} (1 to {highest})")]
+#[error("{level} is no level of zlib compression (1 to 12)")]
 pub struct LevelError {
-    codec: &'static str,
     level: u8,
-    highest: u8,
 }
 
 impl Compression {
@@ -148,7 +143,7 @@ impl Compression {
         match self {
             Self::None => 0,
             Self::Zlib { .. } => 1,
-            Self::Bzip2 { .. } => 2,
+            Self::Bzip2 => 2,
         }
     }
 }
@@ -161,7 +156,7 @@ pub struct Packer {
 enum Codec {
     None,
     Zlib(Compressor),
-    Bzip2(bzip2::Compression),
+    Bzip2,
 }
 
 impl Packer {
@@ -174,10 +169,9 @@ impl Packer {
             Compression::None => Codec::None,
             Compression::Zlib { level } => {
                 let known = CompressionLvl::new(i32::from(level)).ok().filter(|_| level > 0);
-                Codec::Zlib(Compressor::new(known.ok_or(LevelError { codec: "zlib", level, highest: 12 })?))
+                Codec::Zlib(Compressor::new(known.ok_or(LevelError { level })?))
             }
-            Compression::Bzip2 { level } if (1..=9).contains(&level) => Codec::Bzip2(bzip2::Compression::new(u32::from(level))),
-            Compression::Bzip2 { level } => return Err(LevelError { codec: "bzip2", level, highest: 9 }),
+            Compression::Bzip2 => Codec::Bzip2,
         };
         Ok(Self { codec })
     }
@@ -202,7 +196,7 @@ impl Packer {
         let (code, length) = match &mut self.codec {
             Codec::None => return unit.len(),
             Codec::Zlib(compressor) => (1, compressor.zlib_compress(content, out).ok()),
-            Codec::Bzip2(level) => (2, compress_bzip2(*level, content, out)),
+            Codec::Bzip2 => (2, compress_bzip2(content, out)),
         };
         match length {
             Some(length) => {
@@ -219,8 +213,8 @@ impl Packer {
 }
 
 /// Compresses into `out`; `None` if it does not fit.
-fn compress_bzip2(level: bzip2::Compression, content: &[u8], out: &mut [u8]) -> Option<usize> {
-    let mut stream = Compress::new(level, 0);
+fn compress_bzip2(content: &[u8], out: &mut [u8]) -> Option<usize> {
+    let mut stream = Compress::new(bzip2::Compression::fast(), 0);
     loop {
         let (read, written) = (position(stream.total_in()), position(stream.total_out()));
         let status = stream.compress(content.get(read..)?, out.get_mut(written..)?, Action::Finish).ok()?;
@@ -240,7 +234,7 @@ mod tests {
     use super::*;
 
     const EVERY: [Compression; 4] =
-        [Compression::None, Compression::Zlib { level: 1 }, Compression::Zlib { level: 6 }, Compression::Bzip2 { level: 9 }];
+        [Compression::None, Compression::Zlib { level: 1 }, Compression::Zlib { level: 6 }, Compression::Bzip2];
 
     fn round_trip(unit: &[u8], compression: Compression) -> (u8, usize, Vec<u8>) {
         let mut images = vec![0x77];
@@ -277,7 +271,6 @@ mod tests {
     fn levels_that_do_not_exist_are_refused() {
         assert!(Packer::new(Compression::Zlib { level: 0 }).is_err());
         assert!(Packer::new(Compression::Zlib { level: 13 }).is_err());
-        assert!(Packer::new(Compression::Bzip2 { level: 10 }).is_err());
     }
 
     proptest! {

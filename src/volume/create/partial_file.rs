@@ -110,6 +110,7 @@ impl PartialFile {
             Err(errno) => return Err(self.io_error("naming the image".to_owned(), errno.into())),
         }
         self.published = true;
+        self.unlock();
         if sync {
             let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
             File::open(folder)
@@ -117,6 +118,13 @@ impl PartialFile {
                 .map_err(|source| self.io_error("syncing the image's folder".to_owned(), source))?;
         }
         Ok(())
+    }
+
+    /// Lets go of the lock at once. Closing the file does so only when no other descriptor shares it, and a child that
+    /// another thread is just starting has one until it runs its program.
+    fn unlock(&self) {
+        // A lock that can't be given back goes with the last descriptor.
+        let _ = flock(&self.file, FlockOperation::Unlock);
     }
 
     fn io_error(&self, action: String, source: io::Error) -> VolumeError {
@@ -129,6 +137,25 @@ impl Drop for PartialFile {
         if !self.published {
             // Nothing more can be done for a partial file that can't be removed.
             let _ = fs::remove_file(&self.partial);
+            self.unlock();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_finished_file_is_unlocked_even_while_a_starting_child_shares_its_descriptor() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("image");
+        let file = PartialFile::create(&path).unwrap();
+        let shared = file.file.try_clone().unwrap();
+        let open = |path: &Path| flock(File::open(path).unwrap(), FlockOperation::NonBlockingLockShared);
+        assert!(open(&folder.path().join(".image.partial")).is_err());
+        file.publish(false).unwrap();
+        assert_eq!(open(&path), Ok(()));
+        drop(shared);
     }
 }

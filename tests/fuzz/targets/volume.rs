@@ -10,7 +10,7 @@ use tapegate::volume::{ImageFormat, OpenOptions, Stage, UnitIndex, Volume};
 use tapegate_fuzz::{check_error, scratch_file};
 
 /// Units that are read at each end of the volume.
-const UNITS: u32 = 40;
+const UNITS: u32 = 6;
 
 fuzz_target!(|input: &[u8]| {
     let Some((&[split, form], image)) = input.split_first_chunk() else { return };
