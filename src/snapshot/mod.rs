@@ -1,5 +1,6 @@
 //! A session: it copies a volume as it stood at T0 to the places that the plan gives.
 
+mod check;
 mod copier;
 mod describe;
 mod digest;

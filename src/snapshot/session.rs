@@ -14,9 +14,10 @@ use serde::{Deserialize, Serialize};
 use tapegate_formats::tape::date::LabelDate;
 use tapegate_formats::tape::unit::UNIT_HEADER_BYTES;
 
+use super::check::check_tape;
 use super::copier::{CopyJob, copy};
 use super::error::SnapshotError;
-use super::finish::{check_tape, write_frame};
+use super::finish::write_frame;
 use super::frame::Labels;
 use super::ledger::Ledger;
 use super::manifest::{Manifest, ManifestFacts};
@@ -179,7 +180,7 @@ impl Copier<'_> {
         let findings = self.end_of_copy(&status, raw_slots)?;
         tracing::info!(files = plan.files.len(), bytes = plan.bytes, "all units are secured; writing labels and tape marks");
         write_frame(tape, &plan, &self.labels, &self.preparation.description)?;
-        check_tape(tape, &plan)?;
+        check_tape(tape, &plan, self.options.threads)?;
         tracing::info!(bytes = plan.bytes, "the tape is as planned");
         Ok((plan, findings))
     }
