@@ -9,7 +9,7 @@ use super::choice::{ChoiceArgs, now};
 use super::exit::{Exit, report};
 use super::progress::Progress;
 use crate::finding::Finding;
-use crate::plan::{Destination, FileClass, FilePlan, Form, LabelKind, SizeTable, TapePlan};
+use crate::plan::{Destination, FileClass, FilePlan, Form, LabelKind, PlacedUnit, SizeTable, TapePlan};
 use crate::snapshot::{Monitor, NoMonitor, Preparation};
 
 /// Prints where every file, and every unit of it, will lie on tape.
@@ -116,15 +116,13 @@ pub fn run(args: &PlanArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
 fn file_report(args: &PlanArgs, preparation: &Preparation, sizes: &SizeTable, file: &FilePlan) -> FileReport {
     let destination = |offset| Destination::of(offset, args.choice.block_size, args.choice.first_block);
     let place = destination(file.data);
-    let closed = preparation.closed_forms.iter().find(|(name, _)| *name == file.spec.name).map(|(_, form)| form);
-    let unit = |j| {
-        let offset = TapePlan::place(file, sizes, j);
-        let last = j + 1 == file.spec.units.len();
-        let place = destination(offset);
+    let closed = preparation.closed_forms.get(&file.spec.name);
+    let unit = |placed: PlacedUnit| {
+        let place = destination(placed.place);
         UnitReport {
-            unit: file.spec.units.unit(j).map_or(0, |unit| unit.0),
-            offset,
-            bytes: (if last { file.data_end } else { TapePlan::place(file, sizes, j + 1) }) - offset,
+            unit: placed.unit.0,
+            offset: placed.place,
+            bytes: placed.end - placed.place,
             destination_block: place.map(|place| place.block),
             destination_offset: place.map(|place| place.offset),
         }
@@ -145,7 +143,7 @@ fn file_report(args: &PlanArgs, preparation: &Preparation, sizes: &SizeTable, fi
         destination_offset: place.map(|place| place.offset),
         blocks_per_track: closed.map(|form| form.blocks_per_track),
         blocks_on_last_track: closed.and_then(|form| form.blocks_on_last_track),
-        units: args.units.then(|| (0..file.spec.units.len()).map(unit).collect()),
+        units: args.units.then(|| TapePlan::units(file, sizes).map(unit).collect()),
     }
 }
 

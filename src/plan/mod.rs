@@ -21,5 +21,5 @@ pub use error::PlanError;
 pub use file_spec::{Attributes, FileClass, FileSpec, Form};
 pub use label_kind::LabelKind;
 pub use size_table::SizeTable;
-pub use tape_plan::{Destination, FilePlan, PlanBuilder, PlanOptions, TapePlan};
+pub use tape_plan::{Destination, FilePlan, PlacedUnit, PlanBuilder, PlanOptions, TapePlan};
 pub use unit_list::{Run, UnitList};

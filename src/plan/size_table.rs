@@ -60,6 +60,12 @@ impl SizeTable {
     /// Length on tape of neighbouring units; those past the volume count nothing.
     #[must_use]
     pub fn run_bytes(&self, units: Range<u32>) -> u64 {
+        // The lengths of a short run lie together; the kept sums lie elsewhere, and would be fetched from memory too.
+        if units.len() <= 2 * GROUP
+            && let Some(lengths) = self.encoded_bytes.get(units.start as usize..units.end as usize)
+        {
+            return lengths.iter().map(|&length| u64::from(length)).sum();
+        }
         self.before(units.end).saturating_sub(self.before(units.start))
     }
 

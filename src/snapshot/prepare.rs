@@ -1,5 +1,6 @@
 //! Before the copy: what is on the volume, which files go on tape, and how long their units are.
 
+use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, PoisonError};
 
@@ -269,16 +270,16 @@ impl Chooser<'_> {
 }
 
 /// Closed forms by the names of their data sets.
-pub type ClosedForms = Vec<(DsName, ClosedForm)>;
+pub type ClosedForms = HashMap<DsName, ClosedForm>;
 
 /// The closed forms of the files that have one, and findings about those whose tracks measure something else.
 pub(super) fn closed_forms(volume: &Volume, files: &[FileSpec], sizes: &SizeTable) -> (ClosedForms, Vec<Finding>) {
     let Shape::Ckd(geometry) = volume.shape() else { return Default::default() };
-    let (mut forms, mut findings) = (Vec::new(), Vec::new());
+    let (mut forms, mut findings) = (HashMap::new(), Vec::new());
     // In `blocks` form the block table says what lies where.
     for file in files.iter().filter(|file| file.blocks.is_none()) {
         if let Some((form, finding)) = check_closed_form(file, geometry.device(), sizes) {
-            forms.push((file.name, form));
+            forms.insert(file.name, form);
             findings.extend(finding);
         }
     }

@@ -9,6 +9,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::{FallocateFlags, FlockOperation, flock};
 use rustix::io::Errno;
@@ -28,6 +29,9 @@ pub struct PartialTape {
     path: PathBuf,
     target: PathBuf,
     start_writeback: bool,
+    /// Held while the file is written. The kernel lets one writer at a time at an inode and makes the others spin; here
+    /// they sleep, and leave their processor to whoever hashes. It protects no data.
+    writing: Mutex<()>,
 }
 
 /// The name of a file that belongs to `target` while the work lasts: beside it, hidden, with an ending.
@@ -49,7 +53,7 @@ impl PartialTape {
         let path = beside(target, ".partial");
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
         let file = file.map_err(|source| TapeError::io(&path, "creating it", source))?;
-        let tape = Self { file, path, target: target.to_owned(), start_writeback };
+        let tape = Self { file, path, target: target.to_owned(), start_writeback, writing: Mutex::new(()) };
         tape.lock()?;
         tape.file.set_len(0).map_err(|source| tape.io("emptying it", source))?;
         Ok(tape)
@@ -64,7 +68,7 @@ impl PartialTape {
         let path = beside(target, ".partial");
         let file = OpenOptions::new().read(true).write(true).open(&path);
         let file = file.map_err(|source| TapeError::io(&path, "opening it", source))?;
-        let tape = Self { file, path, target: target.to_owned(), start_writeback };
+        let tape = Self { file, path, target: target.to_owned(), start_writeback, writing: Mutex::new(()) };
         tape.lock()?;
         Ok(tape)
     }
@@ -134,6 +138,7 @@ impl PartialTape {
     /// # Errors
     /// When the medium fails or is full.
     pub fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), TapeError> {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         self.file.write_all_at(bytes, offset).map_err(|source| self.io(&format!("writing at offset {offset}"), source))
     }
 
