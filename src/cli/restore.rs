@@ -82,8 +82,8 @@ pub struct RestoreArgs {
 
 #[derive(Debug, Serialize)]
 struct RestoreReport<'a> {
-    tape: &'a Path,
-    volume: &'a Path,
+    tape: String,
+    volume: String,
     volser: String,
     files: &'a [String],
     units: u64,
@@ -156,8 +156,8 @@ fn default_format(tape: &TapeVolume) -> ImageFormat {
 fn print(args: &RestoreArgs, tape: &TapeVolume, volume: &Path, restored: &Restored, out: &mut dyn Write) -> anyhow::Result<()> {
     if args.json {
         let report = RestoreReport {
-            tape: &args.tape,
-            volume,
+            tape: args.tape.display().to_string(),
+            volume: volume.display().to_string(),
             volser: tape.volser().to_string(),
             files: &restored.files,
             units: restored.units,
