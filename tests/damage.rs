@@ -249,7 +249,7 @@ fn assert_survives(volume: &Path, what: &str) -> Vec<i32> {
     let commands =
         [args!["ls", "--members", "--used", volume].to_vec(), args!["snapshot", "--no-sync", volume, "-o", &tape].to_vec()];
     let codes = commands.map(|arguments| {
-        let arguments: Vec<_> = arguments.iter().map(|argument| argument.as_os_str()).collect();
+        let arguments: Vec<_> = arguments.iter().map(std::ffi::OsString::as_os_str).collect();
         let ended = confined(&arguments);
         assert!(matches!(ended.code, Some(0 | 1 | 3)), "{what}: {arguments:?}: {ended:?}");
         assert!(!ended.err.contains("panicked"), "{what}: {}", ended.err);
@@ -348,7 +348,7 @@ fn hostile_tapes_end_with_an_error() {
         bytes[at..at + 4].fill(0xff);
         fs::write(&tape, &bytes).unwrap();
         let arguments = args!["restore", "--no-sync", &tape, "--new", &image];
-        let arguments: Vec<_> = arguments.iter().map(|argument| argument.as_os_str()).collect();
+        let arguments: Vec<_> = arguments.iter().map(std::ffi::OsString::as_os_str).collect();
         let ended = confined(&arguments);
         assert!(matches!(ended.code, Some(0 | 1 | 3)) && !ended.err.contains("panicked"), "ff at {at}: {ended:?}");
         if image.exists() {

@@ -8,7 +8,7 @@ mod common;
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -66,28 +66,9 @@ impl Scene {
         Ended::of(self.command(options).output().unwrap())
     }
 
-    /// A session that stands still (SIGSTOP) with some of the data on the tape; sleeping stands in for what can't be
-    /// held otherwise, so it is tried again when the session was too fast.
+    /// A session that stands still with some of the data on the tape.
     fn standing(&self) -> Child {
-        for _ in 0..20 {
-            let child = self.command(&[]).spawn().unwrap();
-            let patience = Instant::now() + Duration::from_secs(60);
-            while Instant::now() < patience && !self.tape().exists() {
-                if self.partial().metadata().is_ok_and(|partial| partial.blocks() > 0) {
-                    break;
-                }
-                std::thread::sleep(Duration::from_micros(200));
-            }
-            signal(&child, Signal::STOP);
-            // A session that is done has given the tape its name.
-            if !self.tape().exists() && self.partial().exists() {
-                return child;
-            }
-            signal(&child, Signal::KILL);
-            child.wait_with_output().unwrap();
-            self.tidy();
-        }
-        panic!("the session was never caught in the middle");
+        caught(|| self.command(&[]), &self.partial(), &self.tape(), || self.tidy())
     }
 
     /// Removes whatever sessions left.
@@ -123,6 +104,28 @@ impl Scene {
         assert!(fs::read(self.tape()).unwrap() == self.expected, "the tape differs from that of an undisturbed session");
         assert_eq!(names_in(&self.out()), ["tape.aws", "tape.aws.manifest.json"]);
     }
+}
+
+/// A process that stands still (SIGSTOP) after it wrote some of `partial`. It is caught by looking again and again, so
+/// one that was too fast is tidied away and tried again.
+fn caught(command: impl Fn() -> Command, partial: &Path, done: &Path, tidy: impl Fn()) -> Child {
+    for _ in 0..20 {
+        let mut child = command().spawn().unwrap();
+        while partial.metadata().map_or(0, |partial| partial.blocks()) == 0 && !done.exists() {
+            if child.try_wait().unwrap().is_some() && !done.exists() {
+                panic!("the process ended early: {:?}", Ended::of(child.wait_with_output().unwrap()));
+            }
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        signal(&child, Signal::STOP);
+        // Who is done has given the file its name.
+        if !done.exists() && partial.exists() {
+            return child;
+        }
+        killed(child);
+        tidy();
+    }
+    panic!("the process was never caught in the middle");
 }
 
 fn signal(child: &Child, signal: Signal) {
@@ -220,7 +223,7 @@ fn a_resumed_session_has_the_options_of_the_interrupted_one_or_is_refused() {
 fn a_volume_that_changed_between_two_runs_is_not_resumed() {
     let scene = Scene::new(ImageFormat::Ckd, 40);
     killed(scene.standing());
-    let place = slot_offset(&open(&scene.volume), 700) + 100;
+    let place = slot_offset(&open(&scene.volume), 500) + 100;
     patch(&scene.volume, place, b"changed");
     scene.run(&["--resume"]).refused(&["before it changed"]);
     scene.assert_no_tape();
@@ -234,7 +237,7 @@ fn a_volume_that_changed_between_two_runs_is_not_resumed() {
 fn a_volume_that_changes_under_the_session_gives_no_tape() {
     let scene = Scene::new(ImageFormat::Ckd, 40);
     let child = scene.standing();
-    let place = slot_offset(&open(&scene.volume), 700) + 100;
+    let place = slot_offset(&open(&scene.volume), 500) + 100;
     patch(&scene.volume, place, b"changed");
     signal(&child, Signal::CONT);
     Ended::of(child.wait_with_output().unwrap()).refused(&["changed while it was read", "volume"]);
@@ -291,6 +294,34 @@ fn a_terminated_session_says_how_to_go_on() {
         scene.assert_no_tape();
         scene.run(&["--resume"]).expect(0);
         scene.assert_tape();
+    }
+}
+
+#[test]
+fn a_killed_restore_leaves_no_volume_and_is_not_in_the_way_of_the_next() {
+    let scene = Scene::new(ImageFormat::Ckd, 40);
+    scene.run(&[]).expect(0);
+    for format in ["ckd", "cckd"] {
+        let (image, partial) = (scene.out().join("image"), scene.out().join(".image.partial"));
+        let command = || {
+            let mut command = tapegate();
+            command.args(["restore", "--no-sync", "--format", format]).arg(scene.tape()).arg("--new").arg(&image);
+            command.stdout(Stdio::piped()).stderr(Stdio::piped());
+            command
+        };
+        let child = caught(command, &partial, &image, || fs::remove_file(&image).unwrap());
+        Ended::of(command().output().unwrap()).refused(&["another run"]);
+        killed(child);
+        assert!(!image.exists() && partial.exists());
+        Ended::of(command().output().unwrap()).expect(0);
+        assert_same_units(&units(&scene.volume), &units(&image), format);
+        fs::remove_file(&image).unwrap();
+
+        let child = caught(command, &partial, &image, || fs::remove_file(&image).unwrap());
+        signal(&child, Signal::TERM);
+        signal(&child, Signal::CONT);
+        Ended::of(child.wait_with_output().unwrap()).refused(&["nothing is left"]);
+        assert_eq!(names_in(&scene.out()), ["tape.aws", "tape.aws.manifest.json"]);
     }
 }
 

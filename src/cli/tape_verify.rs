@@ -94,7 +94,7 @@ pub fn run(args: &TapeVerifyArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
         Err(RestoreError::Inconsistent { .. }) if volume.is_none() && !structure.is_whole() => None,
         // Somebody else's tape is checked for its structure alone.
         Err(error) if volume.is_some() || manifest.is_some() => return Err(error.into()),
-        Err(RestoreError::Description { source: tapegate_formats::tape::description::DescriptionError::Magic, .. }) => None,
+        Err(RestoreError::Description { defect: tapegate_formats::tape::description::DescriptionError::Magic, .. }) => None,
         Err(RestoreError::Inconsistent { .. }) if structure.files.is_empty() => None,
         Err(error) => {
             findings.push(Finding::damage("description", error.to_string()));

@@ -27,11 +27,11 @@ impl DescribedTracks {
     /// When a unit of the description is damaged.
     pub fn new(tape: &TapeVolume) -> Result<Self, RestoreError> {
         let path = tape.image().path();
-        let units = split_units(tape.label_units()).map_err(|(at, source)| RestoreError::Unit {
+        let units = split_units(tape.label_units()).map_err(|(at, defect)| RestoreError::Unit {
             tape: path.to_owned(),
             file: 1,
             offset: at as u64,
-            source,
+            defect,
         })?;
         let units = units.into_iter().map(|(header, body)| (header.unit, (header.kind, body.to_vec()))).collect();
         let geometry = match tape.shape() {

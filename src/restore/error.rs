@@ -24,15 +24,15 @@ pub enum RestoreError {
     #[error(transparent)]
     Manifest(#[from] SnapshotError),
     /// The first file is no description that this program reads.
-    #[error("{}: {source}", tape.display())]
+    #[error("{}: {defect}", tape.display())]
     Description {
         /// The tape.
         tape: PathBuf,
-        /// What is wrong with it.
-        source: DescriptionError,
+        /// What is wrong with it; a part of the message, so no source that would be told again.
+        defect: DescriptionError,
     },
     /// A unit on the tape is damaged.
-    #[error("{}: file {file} at stream offset {offset}: {source}", tape.display())]
+    #[error("{}: file {file} at stream offset {offset}: {defect}", tape.display())]
     Unit {
         /// The tape.
         tape: PathBuf,
@@ -40,8 +40,8 @@ pub enum RestoreError {
         file: u32,
         /// Offset in the file's data.
         offset: u64,
-        /// What is wrong.
-        source: UnitError,
+        /// What is wrong; a part of the message too.
+        defect: UnitError,
     },
     /// A unit is not what the manifest says.
     #[error("{}: {address} in file {file} does not have the digest that the manifest gives", tape.display())]

@@ -28,7 +28,7 @@ use crate::plan::pattern::Selection;
 use crate::snapshot::{Manifest, Monitor, UpdateStatus};
 use crate::tape::partial::{beside, sync_directory};
 use crate::volume::create::{CreateOptions, NewImage};
-use crate::volume::{OpenOptions, Shape, Stage, UnitIndex, Volume};
+use crate::volume::{OpenOptions, Shape, Stage, UnitIndex, Volume, VolumeError};
 
 /// What is to be put back, and where.
 #[derive(Debug)]
@@ -71,6 +71,11 @@ pub fn restore_into(
     let volume = Volume::open(&options.image, &options.open)?;
     volume.lock_exclusively()?;
     let refuse = |reason: &str| RestoreError::Refused(format!("{}: {reason}", options.image.display()));
+    // What a link leads to is replaced, not the link.
+    let target = std::fs::canonicalize(&options.image).map_err(|source| replacing_failed(&options.image, source))?;
+    if !target.is_file() {
+        return Err(refuse("it is a device, which can't be replaced whole; copy it into an image first"));
+    }
     if volume.fingerprint().files.len() > 1 {
         return Err(refuse("the volume is more than one file; copy it into one image first (snapshot it, restore --new)"));
     }
@@ -98,12 +103,12 @@ pub fn restore_into(
         Planner { volume: &volume, catalog: &catalog, described: &described, on_tape: &on_tape, force: options.force, findings };
     let moves = chosen.iter().map(|file| planner.plan(file)).collect::<Result<Vec<_>, _>>()?;
     let findings = planner.findings;
-    let made = beside(&options.image, ".restoring");
+    let made = beside(&target, ".restoring");
     // A leftover of a run that was killed: the lock says that nobody else is at work here.
     let _leftover = std::fs::remove_file(&made);
     let units = exchange(tape, manifest, &volume, &moves, &made, options, stop, monitor)?;
     volume.check_unchanged()?;
-    replace(&options.image, &made, options.sync)?;
+    replace(&target, &made, options.sync)?;
     Ok(Restored { files: chosen.iter().map(|file| file.name.to_string()).collect(), units, findings })
 }
 
@@ -307,11 +312,13 @@ fn replace(image: &Path, made: &Path, sync: bool) -> Result<(), RestoreError> {
     if let Err(source) = renamed {
         // The volume is as it was; the copy is of no use to anyone.
         let _best_effort = std::fs::remove_file(made);
-        return Err(
-            crate::volume::VolumeError::Io { path: image.to_owned(), action: "replacing the volume".to_owned(), source }.into()
-        );
+        return Err(replacing_failed(image, source));
     }
     if sync { Ok(sync_directory(image)?) } else { Ok(()) }
+}
+
+fn replacing_failed(image: &Path, source: std::io::Error) -> RestoreError {
+    VolumeError::Io { path: image.to_owned(), action: "replacing the volume".to_owned(), source }.into()
 }
 
 impl DescribedTracks {

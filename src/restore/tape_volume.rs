@@ -92,7 +92,7 @@ impl TapeVolume {
         stream.read_exact_at(0, &mut bytes)?;
         let description = Description::parse(&bytes);
         let (description, units) =
-            description.map_err(|source| RestoreError::Description { tape: image.path().to_owned(), source })?;
+            description.map_err(|defect| RestoreError::Description { tape: image.path().to_owned(), defect })?;
         let label_units = units.to_vec();
         let Description { header, files } = description;
         let shape = shape(&header).ok_or_else(|| inconsistent("the description names a volume that can't be".to_owned()))?;

@@ -78,8 +78,8 @@ fn parse(tape: &TapeVolume, file: &UnitFile<'_>, position: u64, bytes: [u8; HEAD
     UnitHeader::parse(bytes).map_err(|source| unit_error(tape, file.stream.number(), position, source))
 }
 
-fn unit_error(tape: &TapeVolume, file: u32, offset: u64, source: tapegate_formats::tape::unit::UnitError) -> RestoreError {
-    RestoreError::Unit { tape: tape.image().path().to_owned(), file, offset, source }
+fn unit_error(tape: &TapeVolume, file: u32, offset: u64, defect: tapegate_formats::tape::unit::UnitError) -> RestoreError {
+    RestoreError::Unit { tape: tape.image().path().to_owned(), file, offset, defect }
 }
 
 /// Reads a run of units, checks each against its checksum and digest, and gives kind and body of each.

@@ -17,6 +17,7 @@ use rustix::io::Errno;
 use super::error::TapeError;
 use super::writeback::start_writeback;
 use crate::aligned::AlignedBuffer;
+use crate::named_file::has_name;
 
 /// Bytes that are put together before they are written, between borders of as many bytes in the file, so that the kernel
 /// takes them in few large folios. Measured from 64 KiB to 1 MiB: smaller ones cost more, larger ones leave the cache.
@@ -80,7 +81,12 @@ impl PartialTape {
                 reason: "another process is writing this tape; wait for it, or choose another name".to_owned(),
             },
             errno => self.io("locking it", errno.into()),
-        })
+        })?;
+        if has_name(&self.file, &self.path).map_err(|source| self.io("looking for it", source))? {
+            return Ok(());
+        }
+        let reason = "another process has just finished this tape, or given it up; see what is there".to_owned();
+        Err(TapeError::Refused { path: self.path.clone(), reason })
     }
 
     /// Reserves room for the whole tape, so that a full disk shows now and not in the middle.

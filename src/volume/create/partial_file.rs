@@ -6,7 +6,9 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
+use rustix::io::Errno;
 
+use crate::named_file::has_name;
 use crate::volume::error::VolumeError;
 
 /// Slices that one gathered write may have on Linux.
@@ -37,17 +39,18 @@ impl PartialFile {
         partial_name.push(name);
         partial_name.push(".partial");
         let partial = path.with_file_name(partial_name);
-        let file = File::options().read(true).write(true).create_new(true).open(&partial).map_err(|source| {
-            if source.kind() == io::ErrorKind::AlreadyExists {
-                refused(&partial, "another run is writing this image, or one was killed; remove the file if none runs")
-            } else {
-                io_error(&partial, "creating the image", source)
-            }
+        // What a killed run left is taken over; the lock says whether one is still at it.
+        let file = File::options().read(true).write(true).create(true).truncate(false).open(&partial);
+        let file = file.map_err(|source| io_error(&partial, "creating the image", source))?;
+        flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|errno| match errno {
+            Errno::WOULDBLOCK => refused(&partial, "another run is writing this image; wait for it, or choose another name"),
+            errno => io_error(&partial, "locking the image", errno.into()),
         })?;
-        let partial_file = Self { file, path: path.to_owned(), partial, published: false };
-        flock(&partial_file.file, FlockOperation::NonBlockingLockExclusive)
-            .map_err(|errno| io_error(&partial_file.partial, "locking the image", errno.into()))?;
-        Ok(partial_file)
+        if !has_name(&file, &partial).map_err(|source| io_error(&partial, "looking for the image", source))? {
+            return Err(refused(&partial, "another run has just finished this image, or given it up; see what is there"));
+        }
+        file.set_len(0).map_err(|source| io_error(&partial, "emptying the image", source))?;
+        Ok(Self { file, path: path.to_owned(), partial, published: false })
     }
 
     /// The name that the file is to have.
@@ -81,7 +84,7 @@ impl PartialFile {
                     offset += written as u64;
                     IoSlice::advance_slices(&mut rest, written);
                 }
-                Err(rustix::io::Errno::INTR) => {}
+                Err(Errno::INTR) => {}
                 Err(errno) => return Err(self.io_error(format!("writing at offset {offset}"), errno.into())),
             }
         }
@@ -95,14 +98,14 @@ impl PartialFile {
         }
         match renameat_with(CWD, &self.partial, CWD, &self.path, RenameFlags::NOREPLACE) {
             Ok(()) => {}
-            Err(rustix::io::Errno::EXIST) => {
+            Err(Errno::EXIST) => {
                 return Err(VolumeError::Refused {
                     path: self.path.clone(),
                     reason: "a file of this name appeared while the image was written".to_owned(),
                 });
             }
             // Some file systems can't rename without replacing; a link never replaces.
-            Err(rustix::io::Errno::INVAL) => {
+            Err(Errno::INVAL) => {
                 fs::hard_link(&self.partial, &self.path)
                     .and_then(|()| fs::remove_file(&self.partial))
                     .map_err(|source| self.io_error("naming the image".to_owned(), source))?;
