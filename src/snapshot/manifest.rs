@@ -44,8 +44,8 @@ pub struct Manifest {
 /// The volume that was copied.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ManifestVolume {
-    /// Path of the image when it was copied.
-    pub path: PathBuf,
+    /// Path of the image when it was copied, as text.
+    pub path: String,
     /// Volume serial, if it has one.
     pub volser: Option<String>,
     /// `ckd` or `fixed-block`.
@@ -185,7 +185,7 @@ impl Manifest {
             version: VERSION,
             t0: facts.t0.clone(),
             volume: ManifestVolume {
-                path: facts.volume.to_owned(),
+                path: facts.volume.display().to_string(),
                 volser: facts.volume_volser.clone(),
                 shape: if blocks.is_some() { "fixed-block" } else { "ckd" }.to_owned(),
                 device,
