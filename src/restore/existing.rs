@@ -194,12 +194,27 @@ fn named_in_vvds(volume: &Volume, catalog: &Catalog, name: DsName) -> Result<boo
     for vvds in catalog.data_sets.iter().filter(|data_set| data_set.name.to_string().starts_with("SYS1.VVDS.V")) {
         for unit in vvds.extents.iter().flat_map(|extent| extent.first..extent.first + extent.tracks) {
             volume.read_units(UnitIndex(unit), 1, &mut stage)?;
-            if stage.body(0).windows(length).any(|window| window == &bytes[..length]) {
+            let track = stage.body(0);
+            let goes_on = |byte: Option<&u8>| byte.is_some_and(|byte| is_name_byte(*byte));
+            let names = |at: usize| {
+                let before = at.checked_sub(1).and_then(|before| track.get(before));
+                // Records of a VVDS have a name's length in front of it. A.B stands in A.B.C too, and is another name there.
+                let whole = before.is_some_and(|byte| usize::from(*byte) == length)
+                    || !goes_on(before) && !goes_on(track.get(at + length));
+                track[at..].starts_with(&bytes[..length]) && whole
+            };
+            if length > 0 && (0..track.len()).any(names) {
                 return Ok(true);
             }
         }
     }
     Ok(false)
+}
+
+/// Whether an EBCDIC byte can be part of a data set name.
+fn is_name_byte(byte: u8) -> bool {
+    let character = tapegate_formats::ebcdic::to_char(byte);
+    character.is_ascii_uppercase() || character.is_ascii_digit() || "@#$-.".contains(character)
 }
 
 /// Writes the volume with the data sets exchanged to `made`; gives the number of tracks put back.

@@ -219,6 +219,19 @@ impl Chooser<'_> {
         self.findings.push(Finding::note("not-as-blocks", detail).of(data_set.name));
     }
 
+    /// Whether DS1LSTAR names the very last record of the last track: such a data set has no room for an end-of-file
+    /// record, and the systems that fill it so take the end of its extents for the end of the file.
+    fn is_full(&self, data_set: &DataSet) -> Result<bool, SnapshotError> {
+        let Some((last_track, last_record)) = data_set.last_used.filter(|used| *used != (0, 0)) else { return Ok(false) };
+        let (Some(tracks), true) = (&self.tracks, last_track + 1 == data_set.tracks()) else { return Ok(false) };
+        let Some(track) = data_set.track(last_track) else { return Ok(false) };
+        let geometry = tracks.geometry();
+        let mut bytes = Vec::new();
+        tracks.read_track(track, &mut bytes)?;
+        let walked = Track::from_bytes(&bytes, geometry.encode_cchh(geometry.cchh(track)));
+        Ok(walked.is_ok_and(|track| track.user_records().last().is_some_and(|record| record.count.record == last_record)))
+    }
+
     /// The block table of a data set that can go as blocks; `None`, and a finding, if it can't.
     fn blocks(
         &mut self,
@@ -240,7 +253,7 @@ impl Chooser<'_> {
             Some("ANSI tapes have variable records in another form")
         } else if data_set.defective {
             Some("its DSCBs make no sense")
-        } else if !matches!(end, UsedEnd::FoundEof { .. }) || !data_set.last_volume {
+        } else if !data_set.last_volume || !(matches!(end, UsedEnd::FoundEof { .. }) || self.is_full(data_set)?) {
             Some("it has no end-of-file record on this volume")
         } else {
             None

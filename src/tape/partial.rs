@@ -16,12 +16,8 @@ use rustix::io::Errno;
 
 use super::error::TapeError;
 use super::writeback::start_writeback;
-use crate::aligned::AlignedBuffer;
+use crate::aligned::{AlignedBuffer, write_gathered};
 use crate::named_file::has_name;
-
-/// Bytes that are put together before they are written, between borders of as many bytes in the file, so that the kernel
-/// takes them in few large folios. Measured from 64 KiB to 1 MiB: smaller ones cost more, larger ones leave the cache.
-const PIECE_BYTES: usize = 256 << 10;
 
 /// A tape image that is being written.
 #[derive(Debug)]
@@ -101,10 +97,7 @@ impl PartialTape {
         }
     }
 
-    /// Writes slices one behind the other from `offset` on.
-    ///
-    /// They are put together in `scratch`, piece by piece, and written from there: one copy more, which pays because
-    /// the pieces fit the processor's cache and are aligned as the file is (see [`AlignedBuffer`]).
+    /// Writes slices one behind the other from `offset` on; see [`write_gathered`].
     ///
     /// # Errors
     /// When the medium fails or is full.
@@ -114,29 +107,9 @@ impl PartialTape {
         slices: impl IntoIterator<Item = &'a [u8]>,
         scratch: &mut AlignedBuffer,
     ) -> Result<(), TapeError> {
-        let mut at = offset;
-        // The first piece ends at a border; a remainder by the length of a piece fits any usize.
-        let mut room = PIECE_BYTES - usize::try_from(at % PIECE_BYTES as u64).unwrap_or(0);
-        let mut piece = scratch.at_offset(at, room);
-        let mut filled = 0;
-        for mut slice in slices {
-            while !slice.is_empty() {
-                let (now, later) = slice.split_at(slice.len().min(room - filled));
-                piece[filled..filled + now.len()].copy_from_slice(now);
-                filled += now.len();
-                slice = later;
-                if filled == room {
-                    self.write(at, piece)?;
-                    at += room as u64;
-                    room = PIECE_BYTES;
-                    piece = scratch.at_offset(at, room);
-                    filled = 0;
-                }
-            }
-        }
-        self.write(at, &piece[..filled])?;
+        let end = write_gathered(offset, slices, scratch, |at, bytes| self.write(at, bytes))?;
         if self.start_writeback {
-            start_writeback(&self.file, offset, at + filled as u64 - offset);
+            start_writeback(&self.file, offset, end - offset);
         }
         Ok(())
     }

@@ -16,7 +16,8 @@ use crate::finding::Finding;
 /// How a volume is to be opened.
 #[derive(Debug, Clone, Default)]
 pub struct OpenOptions {
-    /// The format, where the content can't tell it; if the content tells another, opening fails.
+    /// The format, where the content can't tell it. `fba` and `raw-track` take any content of the right length; for the
+    /// others opening fails if the content tells another.
     pub kind: Option<ImageFormat>,
     /// Shadow files over the image, the lowest first.
     pub shadows: Vec<PathBuf>,

@@ -1,18 +1,17 @@
 //! A file that is written under a partial name and gets its own when it is complete.
 
 use std::fs::{self, File};
-use std::io::{self, IoSlice};
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
-use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
+use rustix::fs::{CWD, FallocateFlags, FlockOperation, RenameFlags, flock, renameat_with};
 use rustix::io::Errno;
 
+use crate::aligned::{AlignedBuffer, write_gathered};
 use crate::named_file::has_name;
 use crate::volume::error::VolumeError;
-
-/// Slices that one gathered write may have on Linux.
-const MOST_SLICES: usize = 1024;
 
 /// A file under construction: `.NAME.partial` beside the path that it is to have.
 #[derive(Debug)]
@@ -21,6 +20,11 @@ pub(super) struct PartialFile {
     path: PathBuf,
     partial: PathBuf,
     published: bool,
+    /// Buffers for gathered writes, one for each thread that has written.
+    scratch: Mutex<Vec<AlignedBuffer>>,
+    /// Held while the file is written: the kernel lets one writer at a time at an inode and makes the others spin, here
+    /// they sleep. It protects no data.
+    writing: Mutex<()>,
 }
 
 impl PartialFile {
@@ -50,7 +54,7 @@ impl PartialFile {
             return Err(refused(&partial, "another run has just finished this image, or given it up; see what is there"));
         }
         file.set_len(0).map_err(|source| io_error(&partial, "emptying the image", source))?;
-        Ok(Self { file, path: path.to_owned(), partial, published: false })
+        Ok(Self { file, path: path.to_owned(), partial, published: false, scratch: Mutex::default(), writing: Mutex::default() })
     }
 
     /// The name that the file is to have.
@@ -70,25 +74,34 @@ impl PartialFile {
 
     /// Writes all of `bytes` at an offset.
     pub(super) fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<(), VolumeError> {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         self.file.write_all_at(bytes, offset).map_err(|source| self.io_error(format!("writing at offset {offset}"), source))
     }
 
-    /// Writes slices one behind the other from an offset on.
-    pub(super) fn write_slices_at(&self, mut offset: u64, slices: &mut [IoSlice<'_>]) -> Result<(), VolumeError> {
-        let mut rest = slices;
-        while !rest.is_empty() {
-            let now = rest.len().min(MOST_SLICES);
-            match rustix::io::pwritev(&self.file, &rest[..now], offset) {
-                Ok(0) => return Err(self.io_error(format!("writing at offset {offset}"), io::ErrorKind::WriteZero.into())),
-                Ok(written) => {
-                    offset += written as u64;
-                    IoSlice::advance_slices(&mut rest, written);
-                }
-                Err(Errno::INTR) => {}
-                Err(errno) => return Err(self.io_error(format!("writing at offset {offset}"), errno.into())),
-            }
+    /// Writes slices one behind the other from an offset on, in room that is reserved for them first: writes into room
+    /// that has no place on the disk yet take twice as long, and a full disk shows before anything is written.
+    pub(super) fn write_slices_at<'a>(
+        &self,
+        offset: u64,
+        slices: impl IntoIterator<Item = &'a [u8]> + Clone,
+    ) -> Result<(), VolumeError> {
+        let bytes: u64 = slices.clone().into_iter().map(|slice| slice.len() as u64).sum();
+        if bytes == 0 {
+            return Ok(());
         }
-        Ok(())
+        let reserved = {
+            let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+            rustix::fs::fallocate(&self.file, FallocateFlags::empty(), offset, bytes)
+        };
+        match reserved {
+            // A file system that can't reserve finds out while writing.
+            Ok(()) | Err(Errno::OPNOTSUPP) => {}
+            Err(errno) => return Err(self.io_error(format!("reserving {bytes} bytes at offset {offset}"), errno.into())),
+        }
+        let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
+        let written = write_gathered(offset, slices, &mut scratch, |at, bytes| self.write_at(at, bytes));
+        self.scratch.lock().unwrap_or_else(PoisonError::into_inner).push(scratch);
+        written.map(|_| ())
     }
 
     /// Gives the file its name; with `sync`, it is on stable storage when this returns.

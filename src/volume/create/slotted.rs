@@ -1,6 +1,5 @@
 //! Writes images that keep tracks in slots of one length: plain CKD, and raw tracks of Linux on Z.
 
-use std::io::IoSlice;
 use std::sync::{Mutex, PoisonError};
 
 use bitvec::bitvec;
@@ -73,23 +72,23 @@ impl SlottedWriter {
     /// Writes tracks, neighbours in one write where the gaps between them are small.
     pub(super) fn write(&self, file: &PartialFile, first: UnitIndex, units: &[(UnitKind, &[u8])]) -> Result<(), VolumeError> {
         let mut run_offset = self.slot_offset(first.0);
-        let mut run: Vec<IoSlice<'_>> = Vec::with_capacity(units.len() * 3);
+        let mut run: Vec<&[u8]> = Vec::with_capacity(units.len() * 3);
         for (track, (kind, body)) in (first.0..).zip(units) {
             // The caller checked that the body fits the slot, which has room for what is left out here.
             let body = body.get(self.left_out..).unwrap_or_default();
             let mark: &[u8] = if *kind == UnitKind::Track { &END_MARK } else { &[] };
-            run.push(IoSlice::new(body));
-            run.push(IoSlice::new(mark));
+            run.push(body);
+            run.push(mark);
             let rest = self.slot_bytes.saturating_sub(body.len() + mark.len());
             if let Some(padding) = ZEROS.get(..rest) {
-                run.push(IoSlice::new(padding));
+                run.push(padding);
             } else {
-                file.write_slices_at(run_offset, &mut run)?;
+                file.write_slices_at(run_offset, run.iter().copied())?;
                 run.clear();
                 run_offset = self.slot_offset(track + 1);
             }
         }
-        file.write_slices_at(run_offset, &mut run)?;
+        file.write_slices_at(run_offset, run.iter().copied())?;
         let range = first.0 as usize..first.0 as usize + units.len();
         self.written.lock().unwrap_or_else(PoisonError::into_inner)[range].fill(true);
         Ok(())
