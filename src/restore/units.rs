@@ -67,8 +67,9 @@ pub(crate) fn unit_runs(tape: &TapeVolume, files: &[UnitFile<'_>], most: u32) ->
             }
         }
         if position != file.stream.bytes() {
-            let left = file.stream.bytes() - position;
-            return Err(tape.inconsistent(format!("{} has {left} bytes behind its last unit", file.file.name)));
+            // A damaged header can claim a body that passes the end.
+            let (ends, bytes) = (position, file.stream.bytes());
+            return Err(tape.inconsistent(format!("the units of {} end at byte {ends} of its {bytes}", file.file.name)));
         }
     }
     Ok(runs)
