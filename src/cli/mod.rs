@@ -10,6 +10,7 @@ mod manual;
 mod plan;
 mod progress;
 mod restore;
+mod signals;
 mod snapshot;
 mod tape;
 mod tape_extract;

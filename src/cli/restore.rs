@@ -2,8 +2,6 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use clap::{ArgGroup, Args};
 use serde::Serialize;
@@ -11,6 +9,7 @@ use serde::Serialize;
 use super::choice::default_threads;
 use super::exit::{Exit, report};
 use super::progress::Progress;
+use super::signals::stop_on_signals;
 use crate::finding::Finding;
 use crate::plan::pattern::{Pattern, Selection};
 use crate::restore::{ExistingOptions, NewImageOptions, Restored, TapeVolume, restore_into, restore_new};
@@ -97,12 +96,7 @@ struct RestoreReport<'a> {
 pub fn run(args: &RestoreArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let progress = Progress::default();
     let monitor: &dyn Monitor = if args.json { &NoMonitor } else { &progress };
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        // The second signal ends the process the hard way.
-        signal_hook::flag::register_conditional_default(signal, Arc::clone(&stop))?;
-        signal_hook::flag::register(signal, Arc::clone(&stop))?;
-    }
+    let stop = stop_on_signals()?;
     let tape = TapeVolume::open(&args.tape, |_| {})?;
     let manifest = read_manifest(&args.tape, args.manifest.as_deref())?;
     let selection = Selection { include: args.patterns.clone(), exclude: args.exclude.clone() };

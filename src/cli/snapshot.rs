@@ -2,8 +2,6 @@
 
 use std::io::Write;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use anyhow::bail;
 use clap::Args;
@@ -12,6 +10,7 @@ use serde::Serialize;
 use super::choice::{ChoiceArgs, now};
 use super::exit::{Exit, report};
 use super::progress::Progress;
+use super::signals::stop_on_signals;
 use crate::finding::Finding;
 use crate::snapshot::{
     Manifest, Monitor, NoMonitor, Preparation, SessionOptions, SessionResult, Target, interrupted_t0, run as run_session,
@@ -80,12 +79,7 @@ pub fn run(args: &SnapshotArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
         bail!("a pipe can't be resumed; run without --resume");
     }
     let options = args.choice.options(if args.resume { interrupted_t0(&args.output)? } else { now()? })?;
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        // The second signal ends the process the hard way.
-        signal_hook::flag::register_conditional_default(signal, Arc::clone(&stop))?;
-        signal_hook::flag::register(signal, Arc::clone(&stop))?;
-    }
+    let stop = stop_on_signals()?;
     let volume = args.choice.volume.open()?;
     let progress = Progress::default();
     let monitor: &dyn Monitor = if args.json { &NoMonitor } else { &progress };
