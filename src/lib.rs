@@ -7,6 +7,7 @@ mod aligned;
 pub mod catalog;
 pub mod cli;
 pub mod finding;
+pub mod gate;
 mod named_file;
 mod parallel;
 pub mod plan;

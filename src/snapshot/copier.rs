@@ -18,7 +18,7 @@ use super::error::SnapshotError;
 use super::ledger::Ledger;
 use super::monitor::Monitor;
 use super::route::{Place, Route};
-use super::source::UnitSource;
+use crate::volume::UnitSource;
 use super::stages::StageTask;
 use super::status::UpdateStatus;
 use crate::aligned::AlignedBuffer;
