@@ -15,6 +15,7 @@ mod raw_track;
 mod shape;
 mod slots;
 mod stage;
+mod update;
 
 pub mod create;
 
@@ -31,3 +32,4 @@ pub use image_file::{FileIdentity, Fingerprint};
 pub use opened::{OpenOptions, Volume};
 pub use shape::{BlockShape, Shape, UnitAddress, UnitIndex};
 pub use stage::{Stage, StagedUnit};
+pub use update::Room;
