@@ -80,6 +80,11 @@ impl Placement {
         &self.file.path
     }
 
+    /// Leaves the space as it is: nobody has it, and nobody gets it.
+    pub(super) fn abandon(mut self) {
+        self.runs.clear();
+    }
+
     /// Writes a body of the length that the space was taken for, with zeros up to the end of its last granule.
     ///
     /// # Errors

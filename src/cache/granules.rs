@@ -1,10 +1,10 @@
 //! Which parts of a file of bodies are free.
 //!
 //! Space is handed out in granules of 4 KiB, the page size: what is written in whole pages never makes the kernel read a
-//! page first, and a body wastes less than one of them at its end. Free space is a list of runs by place, joined with their neighbours, and by length: the smallest run
-//! that is long enough is taken, so that a track, which needs 11 to 17 granules, goes where another of its length was.
-//! A file of a given length that has no run long enough gives several short ones, so that it is full only when all of it
-//! is used.
+//! page first, and a body wastes less than one of them at its end. Free space is a list of runs by place, joined with
+//! their neighbours, and by length: the smallest run that is long enough is taken, so that a track goes where another of
+//! its length was. A file of a given length that has no run long enough gives several short ones, so that it is full
+//! only when all of it is used.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,13 +39,6 @@ pub(super) struct FreeGranules {
 }
 
 impl FreeGranules {
-    /// A file of so many granules, all free.
-    pub(super) fn new(end: u64) -> Self {
-        let mut free = Self::default();
-        free.grow(end);
-        free
-    }
-
     /// A file that ends with the last of `used`, of which the rest is free. `None` when two of `used` overlap.
     pub(super) fn around(mut used: Vec<Run>) -> Option<Self> {
         used.sort_unstable_by_key(|run| run.first);
@@ -170,9 +163,15 @@ mod tests {
 
     use super::*;
 
+    fn all_free(end: u64) -> FreeGranules {
+        let mut free = FreeGranules::default();
+        free.grow(end);
+        free
+    }
+
     #[test]
     fn the_smallest_run_that_is_long_enough_is_taken() {
-        let mut free = FreeGranules::new(100);
+        let mut free = all_free(100);
         let runs: Vec<_> = [14, 13, 15, 12, 20].map(|granules| free.take(granules).unwrap()).into();
         for &at in &[0, 2, 4] {
             free.give(runs[at]);
@@ -183,7 +182,7 @@ mod tests {
 
     #[test]
     fn neighbours_become_one_run_again() {
-        let mut free = FreeGranules::new(30);
+        let mut free = all_free(30);
         let [a, b, c] = [10, 10, 10].map(|granules| free.take(granules).unwrap());
         assert_eq!(free.take(1), None);
         free.give(a);
@@ -196,7 +195,7 @@ mod tests {
 
     #[test]
     fn all_of_a_file_can_be_used_however_it_is_cut() {
-        let mut free = FreeGranules::new(30);
+        let mut free = all_free(30);
         let runs: Vec<_> = (0..30).map(|_| free.take(1).unwrap()).collect();
         runs.iter().step_by(2).for_each(|&run| free.give(run));
         assert_eq!(free.take(2), None);
@@ -218,7 +217,7 @@ mod tests {
         fn no_granule_is_handed_out_twice_and_none_is_lost(
             steps in prop::collection::vec((0_u8..6, 0_u64..20), 1..200),
         ) {
-            let mut free = FreeGranules::new(64);
+            let mut free = all_free(64);
             let mut used = vec![false; 64];
             let mut held: Vec<Vec<Run>> = Vec::new();
             for (step, number) in steps {

@@ -10,8 +10,12 @@
 //! says what becomes of its session.
 
 mod body_file;
+mod boot;
 mod error;
 mod granules;
+mod group_sync;
+mod index_format;
+mod kept_files;
 mod pool;
 mod share;
 mod spill;

@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::body_file::BodyFile;
+use super::boot::BootId;
 use super::error::CacheError;
 use super::granules::GRANULE_BYTES;
+use super::kept_files::KeptFiles;
 use super::share::CacheShare;
 use super::spill;
 use super::usage::{OwnerUsage, PoolUsage, RoomUsage, ShareCounters};
@@ -98,8 +100,7 @@ impl CachePool {
     /// # Errors
     /// When the pool has no spill, when `index` exists, or when the files can't be made.
     pub fn kept_share(self: &Arc<Self>, owner: &str, index: &Path, identity: &str) -> Result<CacheShare, CacheError> {
-        let _ = (owner, index, identity);
-        Err(CacheError::NoSpill { pool: self.name.clone() })
+        self.create_kept(owner, index, identity, false)
     }
 
     /// Opens a share that survives a restart of the machine too: what is put is on stable storage before `put` returns.
@@ -107,8 +108,7 @@ impl CachePool {
     /// # Errors
     /// As [`CachePool::kept_share`].
     pub fn durable_share(self: &Arc<Self>, owner: &str, index: &Path, identity: &str) -> Result<CacheShare, CacheError> {
-        let _ = (owner, index, identity);
-        Err(CacheError::NoSpill { pool: self.name.clone() })
+        self.create_kept(owner, index, identity, true)
     }
 
     /// Takes a share up that an earlier process left, with every unit whose `put` had returned; gives its identity.
@@ -120,8 +120,7 @@ impl CachePool {
     /// [`CachePool::durable_share`]; [`CacheError::Damaged`] when the files are not what a share left; otherwise when
     /// they can't be read, another process has them, or the pool has no spill.
     pub fn reopen_share(self: &Arc<Self>, owner: &str, index: &Path) -> Result<(CacheShare, String), CacheError> {
-        let _ = (owner, index);
-        Err(CacheError::NoSpill { pool: self.name.clone() })
+        self.reopen_after(owner, index, current_boot()?)
     }
 
     /// Removes the files of a share that nobody has open, whatever is in them.
@@ -129,8 +128,7 @@ impl CachePool {
     /// # Errors
     /// When a process has it open, or when they can't be removed. Files that are not there are no error.
     pub fn discard_kept(index: &Path) -> Result<(), CacheError> {
-        let _ = index;
-        Ok(())
+        KeptFiles::remove(index)
     }
 
     /// How much is used, and by whom.
@@ -160,7 +158,7 @@ impl CachePool {
     pub fn set_limits(&self, memory_bytes: Option<u64>, spill_bytes: Option<u64>) -> Result<(), CacheError> {
         let _resizing = self.resizing.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(bytes) = spill_bytes {
-            let file = self.spill.as_ref().ok_or_else(|| CacheError::NoSpill { pool: self.name.clone() })?;
+            let file = self.require_spill()?;
             let granules = bytes / GRANULE_BYTES;
             spill::lengthen(file, granules)?;
             self.room().disk_limit_granules = granules;
@@ -182,6 +180,34 @@ impl CachePool {
         let (disk_bytes, disk_limit_bytes) = (room.disk_granules * GRANULE_BYTES, room.disk_limit_granules * GRANULE_BYTES);
         nearly(room.memory_bytes.saturating_add(disk_bytes), room.memory_limit_bytes.saturating_add(disk_limit_bytes))
             || (room.kept_granules > 0 && nearly(disk_bytes, disk_limit_bytes))
+    }
+
+    fn create_kept(
+        self: &Arc<Self>,
+        owner: &str,
+        index: &Path,
+        identity: &str,
+        is_durable: bool,
+    ) -> Result<CacheShare, CacheError> {
+        self.require_spill()?;
+        let files = KeptFiles::create(index, identity, is_durable, current_boot()?)?;
+        Ok(CacheShare::kept(self, self.count(owner), files, Vec::new()))
+    }
+
+    /// Takes a share up in the machine's start `boot`.
+    pub(super) fn reopen_after(
+        self: &Arc<Self>,
+        owner: &str,
+        index: &Path,
+        boot: BootId,
+    ) -> Result<(CacheShare, String), CacheError> {
+        self.require_spill()?;
+        let reopened = KeptFiles::reopen(index, boot)?;
+        Ok((CacheShare::kept(self, self.count(owner), reopened.files, reopened.units), reopened.identity))
+    }
+
+    fn require_spill(&self) -> Result<&Arc<BodyFile>, CacheError> {
+        self.spill.as_ref().ok_or_else(|| CacheError::NoSpill { pool: self.name.clone() })
     }
 
     pub(super) const fn spill(&self) -> Option<&Arc<BodyFile>> {
@@ -206,6 +232,14 @@ impl CachePool {
         Some(DiskRoom { pool: Arc::clone(self), granules, is_kept })
     }
 
+    /// Counts granules that are in use already, whatever the limit.
+    pub(super) fn count_kept(self: &Arc<Self>, granules: u64) -> DiskRoom {
+        let mut room = self.room();
+        room.disk_granules += granules;
+        room.kept_granules += granules;
+        DiskRoom { pool: Arc::clone(self), granules, is_kept: true }
+    }
+
     pub(super) fn full(&self, wanted_bytes: u64) -> CacheError {
         CacheError::Full { pool: self.name.clone(), wanted_bytes, usage: Box::new(self.usage()) }
     }
@@ -225,6 +259,10 @@ impl CachePool {
     fn shares(&self) -> MutexGuard<'_, Vec<Weak<ShareCounters>>> {
         self.shares.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn current_boot() -> Result<BootId, CacheError> {
+    BootId::current().map_err(|error| CacheError::io(BootId::path(), "asking for the boot id", error))
 }
 
 /// Memory that is counted as used until this is dropped.

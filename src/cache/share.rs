@@ -17,6 +17,8 @@ use tapegate_formats::tape::unit::{LONGEST_BODY_BYTES, UNIT_HEADER_BYTES, UnitHe
 
 use super::body_file::{Placement, granules_of};
 use super::error::CacheError;
+use super::index_format::Found;
+use super::kept_files::KeptFiles;
 use super::pool::{CachePool, DiskRoom, MemoryRoom};
 use super::usage::{ShareCounters, ShareUsage};
 use crate::volume::UnitIndex;
@@ -29,6 +31,8 @@ pub struct CacheShare {
     table: Mutex<Table>,
     /// Told when a unit is no longer busy, if somebody waits.
     settled: Condvar,
+    /// Where bodies go that must survive a restart.
+    files: Option<KeptFiles>,
 }
 
 #[derive(Debug, Default)]
@@ -70,7 +74,21 @@ struct DiskBody {
 
 impl CacheShare {
     pub(super) fn volatile(pool: &Arc<CachePool>, counters: Arc<ShareCounters>) -> Self {
-        Self { pool: Arc::clone(pool), counters, table: Mutex::default(), settled: Condvar::new() }
+        let (pool, table) = (Arc::clone(pool), Mutex::default());
+        Self { pool, counters, table, settled: Condvar::new(), files: None }
+    }
+
+    /// A share that survives a restart, with the units that an earlier process kept.
+    pub(super) fn kept(pool: &Arc<CachePool>, counters: Arc<ShareCounters>, files: KeptFiles, units: Vec<(u32, Found)>) -> Self {
+        let mut table = Table::default();
+        for (unit, Found { header, bytes, run }) in units {
+            counters.add(bytes.into());
+            let (place, room) = (files.bodies().placed(run), pool.count_kept(run.granules));
+            let original = Original::OnDisk(Arc::new(DiskBody { header, bytes, place, _room: room }));
+            table.slots.insert(UnitIndex(unit), Slot::Kept(original));
+        }
+        let (pool, table) = (Arc::clone(pool), Mutex::new(table));
+        Self { pool, counters, table, settled: Condvar::new(), files: Some(files) }
     }
 
     /// Keeps the original of a unit: header-free body, as a tape's unit has it.
@@ -126,19 +144,33 @@ impl CacheShare {
     }
 
     /// Lets the original of a unit go; its space is used again. A unit that is not there is no error.
+    ///
+    /// Where a share that survives a restart can't write the entry for it, the unit or its space stay as they are.
     pub fn release(&self, unit: UnitIndex) {
         let mut table = self.table();
-        let released = loop {
-            match table.slots.get(&unit) {
+        let original = loop {
+            match table.slots.get_mut(&unit) {
                 None => return,
                 Some(Slot::Busy) => table = self.wait(table),
-                Some(Slot::Kept(_)) => break table.slots.remove(&unit),
+                Some(Slot::Kept(original)) => break original.clone(),
             }
         };
+        table.slots.insert(unit, Slot::Busy);
         drop(table);
-        if let Some(Slot::Kept(original)) = released {
-            self.counters.subtract(original.bytes());
+        let claim = Claim { share: self, unit, settled: false };
+        if let (Some(files), Original::OnDisk(kept)) = (&self.files, &original) {
+            if let Err(error) = files.release(kept.header, &kept.place) {
+                tracing::warn!("unit {} is kept, though it was released: {error}", unit.0);
+                return claim.settle(Some(original));
+            }
+            if let Err(error) = files.sync_index() {
+                tracing::warn!("the space of unit {} is not used again: {error}", unit.0);
+                // The index on the medium may have the unit still, so its granules stay taken.
+                std::mem::forget(Arc::clone(kept));
+            }
         }
+        self.counters.subtract(original.bytes());
+        claim.settle(None);
     }
 
     /// The units that are kept, in order.
@@ -155,19 +187,32 @@ impl CacheShare {
     }
 
     /// Lets everything go, and removes the files of a share that would survive a restart.
-    pub fn discard(self) {}
+    pub fn discard(self) {
+        if let Some(files) = &self.files
+            && let Err(error) = files.unlink()
+        {
+            tracing::warn!("the files of a view that was discarded are left: {error}");
+        }
+    }
 
     fn keep(&self, unit: UnitIndex, kind: UnitKind, body: &[u8], bytes: u32) -> Result<Original, CacheError> {
-        if let Some(room) = self.pool.reserve_memory(bytes.into()) {
+        if self.files.is_none()
+            && let Some(room) = self.pool.reserve_memory(bytes.into())
+        {
             return Ok(Original::InMemory(Arc::new(MemoryBody { kind, bytes: body.into(), _room: room })));
         }
         let full = || self.pool.full(bytes.into());
         let granules = granules_of(bytes);
-        let spill = self.pool.spill().ok_or_else(full)?;
-        let room = self.pool.reserve_disk(granules, false).ok_or_else(full)?;
-        let place = spill.place_inside(granules).ok_or_else(full)?;
-        place.write(body)?;
+        let room = self.pool.reserve_disk(granules, self.files.is_some()).ok_or_else(full)?;
         let header = unit_header(unit.0, kind, body);
+        let place = if let Some(files) = &self.files {
+            files.put(header, files.bodies().place_growing(granules), body)?
+        } else {
+            let spill = self.pool.spill().ok_or_else(full)?;
+            let place = spill.place_inside(granules).ok_or_else(full)?;
+            place.write(body)?;
+            place
+        };
         Ok(Original::OnDisk(Arc::new(DiskBody { header, bytes, place, _room: room })))
     }
 
