@@ -74,18 +74,6 @@ impl Shape {
         }
     }
 
-    /// Bytes that a plain image has for a unit: its slot, or its blocks, of which the last unit may have fewer.
-    #[must_use]
-    pub fn unit_bytes(&self, unit: UnitIndex) -> u32 {
-        match self {
-            Self::Ckd(geometry) => geometry.slot_bytes(),
-            Self::FixedBlock(shape) => {
-                let left = shape.blocks.saturating_sub(u64::from(unit.0) * u64::from(shape.unit_blocks));
-                u32::try_from(left).map_or(shape.unit_blocks, |left| left.min(shape.unit_blocks)) * shape.block_bytes
-            }
-        }
-    }
-
     /// Longest body that a unit of the volume can have.
     #[must_use]
     pub fn longest_body_bytes(&self) -> u32 {
