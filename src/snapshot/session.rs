@@ -290,6 +290,7 @@ impl Copier<'_> {
     fn manifest(&self, plan: &TapePlan, ledger: &Ledger, findings: &[Finding]) -> Manifest {
         let facts = ManifestFacts {
             t0: jiff::Timestamp::from_second(self.options.t0).map(|t0| t0.to_string()).unwrap_or_default(),
+            consistency: self.options.consistency.clone(),
             volume: self.volume.name(),
             shape: self.volume.shape(),
             volume_volser: self.preparation.volume_volser.map(|volser| volser.to_string()),
