@@ -8,6 +8,7 @@ pub mod catalog;
 pub mod cli;
 pub mod finding;
 pub mod gate;
+pub mod live;
 mod named_file;
 mod parallel;
 pub mod plan;
