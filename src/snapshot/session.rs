@@ -101,6 +101,14 @@ pub fn interrupted_t0(tape: &Path) -> Result<i64, SnapshotError> {
     Ok(identity.t0)
 }
 
+/// Removes what an interrupted run left of a tape that nobody will go on with.
+pub(crate) fn discard_interrupted(tape: &Path) {
+    for path in [beside(tape, ".partial"), journal_path(tape)] {
+        // Mostly it was removed already; a partial tape that stays behind is taken by nobody for a tape.
+        let _best_effort = std::fs::remove_file(path);
+    }
+}
+
 fn journal_path(tape: &Path) -> PathBuf {
     beside(tape, ".journal")
 }
