@@ -1,6 +1,6 @@
 //! What writing a compressed file in place needs: the book of its space, and the locks.
 //!
-//! Locks are taken in this order: a unit's, `entering`, the file's tables, the book of space. The last two are held for
+//! Locks are taken in this order: a unit's, `entering`, `syncing`, the file's tables, the book of space. The last two are held for
 //! no I/O, but that the file is cut under the book's.
 
 use std::sync::atomic::AtomicBool;
@@ -33,6 +33,8 @@ pub(super) struct Editor {
     pub(super) opened: AtomicBool,
     /// Held while it is being marked.
     pub(super) opening: Mutex<()>,
+    /// Held from taking what is retired to releasing it.
+    pub(super) syncing: Mutex<()>,
     /// A table could not be written: the file may say something else than memory, so it is never marked as closed.
     pub(super) unsure: AtomicBool,
 }
@@ -74,6 +76,7 @@ impl Editor {
             entering: RwLock::new(()),
             opened: AtomicBool::new(false),
             opening: Mutex::new(()),
+            syncing: Mutex::new(()),
             unsure: AtomicBool::new(false),
         })
     }

@@ -2,14 +2,15 @@
 //!
 //! The order of writes is what keeps the file whole whenever it ends between two of them. A unit's new image goes to
 //! free space, then its table entry is changed, then the old image's space is retired. A group's first table is written
-//! whole before the first-level entry leads to it. So an entry always leads to a complete image, the old one or the new.
+//! and synced before the first-level entry leads to it. So an entry always leads to a complete image, the old one or the
+//! new.
 //!
 //! Retired space is used again only after a sync (the file that a power loss goes back to still has its images) and
 //! after everybody who was reading then has ended.
 //!
 //! What a power loss can do between two syncs is up to the kernel, which may have written an entry and not yet its
-//! image; a unit that was written since the last sync can then be lost, as with Hercules' own driver. Units that were not
-//! written since are as they were.
+//! image: a unit that was written since the last sync can then be lost, as with Hercules' own driver, and cckdcdsk finds
+//! its old image, whose space was not used again. Units that were not written since are as they were.
 
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
@@ -20,10 +21,12 @@ use super::compressed_file::CompressedFile;
 use super::editor::{Editor, Target, taken_by};
 use super::error::VolumeError;
 use super::space::{Extent, LEAST_REST_BYTES};
-use super::tables::{self, Entered};
+use super::tables::{self, Entered, EntryPlace};
 
 /// Most bytes that an entry can say an image takes.
 const LONGEST_SIZE: u64 = u16::MAX as u64;
+/// Groups that get their tables together: a sync is spared for each but the first. 16 are the tracks of 270 cylinders.
+const TABLES_AT_ONCE: usize = 16;
 
 impl CompressedFile {
     /// Stores a unit's image and enters it. The caller holds the unit's lock.
@@ -52,6 +55,7 @@ impl CompressedFile {
 
     /// Waits until all is on stable storage; what was retired before is free afterwards.
     pub(super) fn sync(&self, editor: &Editor) -> Result<(), VolumeError> {
+        let _syncing = editor.syncing.lock().unwrap_or_else(PoisonError::into_inner);
         let retired = editor.space().take_retired();
         if let Err(error) = self.file().sync() {
             editor.space().keep_retired(retired);
@@ -91,8 +95,10 @@ impl CompressedFile {
             {
                 let _entering = editor.entering.read().unwrap_or_else(PoisonError::into_inner);
                 let place = self.tables().place(target.image);
-                if let Some((table, number)) = place {
-                    self.write_table(editor, table + (number * entry_bytes) as u64, &bytes)?;
+                if let Some(EntryPlace { table, next, number }) = place {
+                    for table in std::iter::once(table).chain(next) {
+                        self.write_table(editor, table + (number * entry_bytes) as u64, &bytes)?;
+                    }
                     let before = self.tables_mut().set(target.image, entry);
                     if let Some(extent) = before.and_then(taken_by) {
                         editor.space().retire(extent);
@@ -104,27 +110,46 @@ impl CompressedFile {
         }
     }
 
-    /// Gives a unit's group its table, unless somebody else just did.
+    /// Gives a unit's group its table, and some groups behind it theirs.
     fn make_table(&self, editor: &Editor, target: Target) -> Result<(), VolumeError> {
+        let (first, _) = tables::split(target.image);
+        let null = self.null_entry();
+        let groups: Vec<_> = self.tables().without_table(first, null).take(TABLES_AT_ONCE).collect();
+        let mut made = Vec::new();
+        for (group, fill) in groups {
+            match self.write_new_table(editor, target, fill) {
+                Ok(extent) => made.push((group, fill, extent)),
+                Err(error) if group == first => return Err(error),
+                // Those behind can wait for a write of their own.
+                Err(_) => break,
+            }
+        }
+        let synced = self.file().sync();
+        // Somebody else may have made the same tables meanwhile.
         let _alone = editor.entering.write().unwrap_or_else(PoisonError::into_inner);
-        let fill = match self.tables().get(target.image) {
-            Entered::Entry(_) => return Ok(()),
-            Entered::BelowGroup => L2Entry::Below,
-            Entered::NullGroup => self.null_entry(),
-        };
+        for (group, fill, extent) in made {
+            let taken = self.tables().table_place(group).is_some();
+            if synced.is_err() || taken {
+                editor.space().give_back(extent);
+                continue;
+            }
+            self.write_first_level(editor, group, extent.offset)?;
+            self.tables_mut().add_table(group, extent.offset, fill);
+        }
+        synced
+    }
+
+    /// Writes a table of equal entries into free space.
+    fn write_new_table(&self, editor: &Editor, target: Target, fill: L2Entry) -> Result<Extent, VolumeError> {
         let length = editor.layout.l2_table_bytes();
-        // Nothing says that a table takes more than it has.
-        let extent = self.take(editor, target, length as u64, 0)?;
-        let no_room = || self.no_room(editor, target, length as u64);
         let mut table = Vec::with_capacity(length);
         for _ in 0..L2_ENTRIES {
-            editor.layout.write_l2(fill, &mut table).ok_or_else(no_room)?;
+            editor.layout.write_l2(fill, &mut table).ok_or_else(|| self.no_room(editor, target, length as u64))?;
         }
+        // Nothing says that a table takes more than it has.
+        let extent = self.take(editor, target, length as u64, 0)?;
         self.fill(editor, extent, &table)?;
-        let (group, _) = tables::split(target.image);
-        self.write_first_level(editor, group, extent.offset)?;
-        self.tables_mut().add_table(group, extent.offset, fill);
-        Ok(())
+        Ok(extent)
     }
 
     /// Makes the first-level entry of a group lead to a table.

@@ -51,6 +51,11 @@ impl Sample {
         slot
     }
 
+    /// The same volume with other bytes in the file that takes the writes.
+    pub(super) fn replace_written(&self, bytes: &[u8]) {
+        fs::write(&self.written, bytes).unwrap();
+    }
+
     /// All slots.
     pub(super) fn slots(&self, volume: &Volume) -> Vec<Vec<u8>> {
         let unit = |unit| {
