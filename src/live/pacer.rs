@@ -99,7 +99,9 @@ impl Pacer {
 
     /// How long to wait until `bytes` more are paid for at this rate; time that was not used is not saved up.
     fn owed(&self, bytes: u64, bytes_per_second: u64) -> Duration {
-        let cost = Duration::from_nanos(u64::try_from(u128::from(bytes) * 1_000_000_000 / u128::from(bytes_per_second)).unwrap_or(u64::MAX));
+        let cost = Duration::from_nanos(
+            u64::try_from(u128::from(bytes) * 1_000_000_000 / u128::from(bytes_per_second)).unwrap_or(u64::MAX),
+        );
         let now = Instant::now();
         let mut paid_until = self.paid_until.lock().unwrap_or_else(PoisonError::into_inner);
         let until = paid_until.map_or(now, |until| until.max(now)) + cost.min(LONGEST_WAIT);

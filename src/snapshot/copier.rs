@@ -18,7 +18,6 @@ use super::live::LiveSource;
 use super::monitor::Monitor;
 use super::places::{encode_stage, write_stage};
 use super::route::{Place, Route};
-use crate::volume::UnitSource;
 use super::stages::StageTask;
 use super::status::UpdateStatus;
 use crate::aligned::AlignedBuffer;
@@ -27,6 +26,7 @@ use crate::parallel::run_in_order;
 use crate::plan::{FileSpec, Form};
 use crate::tape::TapeError;
 use crate::tape::partial::PartialTape;
+use crate::volume::UnitSource;
 use crate::volume::{Stage, UnitIndex};
 
 /// Findings about raw slots that are told one by one; the others are only counted.
