@@ -1,0 +1,10 @@
+//! Front-ends: the protocols through which hosts reach served disks.
+//!
+//! | module | for |
+//! | --- | --- |
+//! | [`shared_device`] | Hercules, with unchanged configuration: `0150 3390 gateway:3990:0150` |
+//!
+//! A front-end turns messages into accesses of a [gate](crate::gate), and knows nothing of sessions. tokio lives here and
+//! in the service: what a connection awaits is here, and what is done with a request is synchronous.
+
+pub mod shared_device;
