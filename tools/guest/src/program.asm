@@ -221,7 +221,7 @@ READTRK1 L     R9,AFOUND
          SR    R2,R2
          LA    R12,BODY
          BAL   R14,COMMAND
-         MVI   LOCATE,X'0C'
+         MVI   LOCATE,X'4C'        from the home address on
          SR    R1,R1
          BAL   R15,RUNCKD
          L     R4,AEXPECT
