@@ -1,6 +1,6 @@
 //! What stands behind a gate.
 
-use crate::volume::{UnitIndex, UnitSource, VolumeError};
+use crate::volume::{UnitIndex, UnitSource, Volume, VolumeError};
 
 /// A disk that hosts read and write: a volume, or a snapshot view of one.
 pub trait Disk: UnitSource + Send {
@@ -30,5 +30,22 @@ pub trait Disk: UnitSource + Send {
     /// Whether it can be read now; a view is not ready without a session.
     fn is_ready(&self) -> bool {
         true
+    }
+}
+impl Disk for Volume {
+    fn read_slot(&self, unit: UnitIndex, buffer: &mut [u8]) -> Result<(), VolumeError> {
+        self.read_slot(unit, buffer)
+    }
+
+    fn write_slot(&self, unit: UnitIndex, offset: u32, bytes: &[u8]) -> Result<(), VolumeError> {
+        self.write_slot(unit, offset, bytes)
+    }
+
+    fn sync(&self) -> Result<(), VolumeError> {
+        self.sync()
+    }
+
+    fn is_writable(&self) -> bool {
+        self.is_writable()
     }
 }

@@ -186,6 +186,19 @@ pub enum Instant {
     Host,
 }
 
+impl Instant {
+    /// As manifests say it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Now => "now",
+            Self::Quiet => "quiet",
+            Self::NotQuiet => "not-quiet",
+            Self::Host => "host",
+        }
+    }
+}
+
 /// What becomes of a host write whose original can't be secured.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "then", rename_all = "kebab-case")]
@@ -356,10 +369,8 @@ pub struct VolumeStatus {
 pub struct CacheUse {
     /// Units.
     pub units: u64,
-    /// Bytes in memory.
-    pub memory_bytes: u64,
-    /// Bytes in the spill.
-    pub spill_bytes: u64,
+    /// Bytes of their originals.
+    pub bytes: u64,
 }
 
 /// A finding in words.

@@ -92,6 +92,28 @@ impl CompressedImage {
         findings
     }
 
+    /// Writes bytes of a unit: the unit is expanded, changed, and stored again in another place.
+    pub(super) fn write_slot(&self, unit: UnitIndex, _offset: u32, _bytes: &[u8]) -> Result<(), VolumeError> {
+        let reason = "compressed images are not written in place yet".to_owned();
+        Err(unit_error(&self.levels[0], self.shape.address(unit), 0, reason))
+    }
+
+    pub(super) fn sync(&self) -> Result<(), VolumeError> {
+        self.levels[0].file().sync()
+    }
+
+    pub(super) fn room(&self) -> Option<super::update::Room> {
+        None
+    }
+
+    pub(super) fn compact(&self, _most_bytes: u64) -> Result<u64, VolumeError> {
+        Ok(0)
+    }
+
+    pub(super) fn close(&self) -> Result<(), VolumeError> {
+        Ok(())
+    }
+
     /// Whether the length of a unit is known without expanding it.
     pub(super) const fn measures_sparsely(&self) -> bool {
         matches!(self.shape, Shape::FixedBlock(_))
@@ -135,6 +157,30 @@ impl CompressedImage {
             }
         }
         tools.slot = slot;
+        self.give_back(tools);
+        result
+    }
+
+    /// Expands one unit into `buffer`, and zeros behind it.
+    pub(super) fn read_slot(&self, unit: UnitIndex, buffer: &mut [u8]) -> Result<(), VolumeError> {
+        let mut tools = self.take_tools();
+        let result = match &self.shape {
+            Shape::Ckd(geometry) => self.expand_track(geometry, TrackIndex(unit.0), buffer, &mut tools).map(|used| {
+                let home = geometry.encode_cchh(geometry.cchh(TrackIndex(unit.0)));
+                let end = Track::parse(&buffer[..used], home).map_or(used, |track| track.bytes().len() + END_MARK.len());
+                buffer[end..].fill(0);
+            }),
+            Shape::FixedBlock(_) => {
+                let mut image = std::mem::take(&mut tools.slot);
+                image.resize(GROUP_IMAGE_BYTES, 0);
+                let expanded = self.expand_group(unit.0 / GROUP_UNITS, &mut image, &mut tools).map(|()| {
+                    let start = IMAGE_HEADER_BYTES + (unit.0 % GROUP_UNITS) as usize * UNIT_BYTES;
+                    buffer.copy_from_slice(&image[start..start + buffer.len()]);
+                });
+                tools.slot = image;
+                expanded
+            }
+        };
         self.give_back(tools);
         result
     }

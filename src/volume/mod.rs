@@ -16,6 +16,7 @@ mod shape;
 mod slots;
 mod stage;
 mod unit_source;
+mod update;
 
 pub mod create;
 
@@ -33,3 +34,4 @@ pub use opened::{OpenOptions, Volume};
 pub use shape::{BlockShape, Shape, UnitAddress, UnitIndex};
 pub use stage::{Stage, StagedUnit};
 pub use unit_source::UnitSource;
+pub use update::Room;

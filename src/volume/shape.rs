@@ -52,16 +52,8 @@ impl Shape {
         }
     }
 
-    /// Units that the copier moves at once: about 1 MiB of either kind.
-    #[must_use]
-    pub fn stage_units(&self) -> u32 {
-        match self {
-            Self::Ckd(geometry) => (STAGE_BYTES / geometry.slot_bytes()).max(1),
-            Self::FixedBlock(shape) => (STAGE_BYTES / (shape.block_bytes * shape.unit_blocks)).max(1),
-        }
-    }
-
-    /// Bytes that a plain image has for a unit: its slot, or its blocks, of which the last unit may have fewer.
+    /// Bytes of a unit as a plain image has it: a track's slot; fixed blocks, of which the last unit may have fewer and
+    /// a unit past the end none.
     #[must_use]
     pub fn unit_bytes(&self, unit: UnitIndex) -> u32 {
         match self {
@@ -70,6 +62,15 @@ impl Shape {
                 let left = shape.blocks.saturating_sub(u64::from(unit.0) * u64::from(shape.unit_blocks));
                 u32::try_from(left).map_or(shape.unit_blocks, |left| left.min(shape.unit_blocks)) * shape.block_bytes
             }
+        }
+    }
+
+    /// Units that the copier moves at once: about 1 MiB of either kind.
+    #[must_use]
+    pub fn stage_units(&self) -> u32 {
+        match self {
+            Self::Ckd(geometry) => (STAGE_BYTES / geometry.slot_bytes()).max(1),
+            Self::FixedBlock(shape) => (STAGE_BYTES / (shape.block_bytes * shape.unit_blocks)).max(1),
         }
     }
 

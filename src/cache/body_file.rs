@@ -1,0 +1,151 @@
+//! A file, or a block device, that holds bodies in granules.
+
+use std::fs::File;
+use std::io::{self, IoSlice};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::error::CacheError;
+use super::granules::{FreeGranules, GRANULE_BYTES, Run};
+
+const ZEROS: [u8; GRANULE_BYTES as usize] = [0; GRANULE_BYTES as usize];
+
+/// Bodies in granules. The lock is held to take and to give space, never while bytes move.
+#[derive(Debug)]
+pub(super) struct BodyFile {
+    path: PathBuf,
+    file: File,
+    free: Mutex<FreeGranules>,
+}
+
+/// Space of one body in a file. It is given back when this is dropped, which whoever reads the body puts off.
+#[derive(Debug)]
+pub(super) struct Placement {
+    file: Arc<BodyFile>,
+    runs: Vec<Run>,
+}
+
+/// Granules that a body needs.
+pub(super) fn granules_of(bytes: u32) -> u64 {
+    u64::from(bytes).div_ceil(GRANULE_BYTES)
+}
+
+impl BodyFile {
+    pub(super) const fn new(path: PathBuf, file: File, free: FreeGranules) -> Self {
+        Self { path, file, free: Mutex::new(free) }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) const fn file(&self) -> &File {
+        &self.file
+    }
+
+    pub(super) fn free(&self) -> MutexGuard<'_, FreeGranules> {
+        self.free.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Space inside the file, in several places if need be. `None` when there is not so much.
+    pub(super) fn place_inside(self: &Arc<Self>, granules: u64) -> Option<Placement> {
+        let runs = self.free().take_scattered(granules)?;
+        Some(Placement { file: Arc::clone(self), runs })
+    }
+
+    /// Space in one place, behind the end if need be.
+    pub(super) fn place_growing(self: &Arc<Self>, granules: u64) -> Placement {
+        let run = self.free().take_or_grow(granules);
+        Placement { file: Arc::clone(self), runs: vec![run] }
+    }
+
+    /// Space that an earlier process took, and that the list of free granules leaves out already.
+    pub(super) fn placed(self: &Arc<Self>, run: Run) -> Placement {
+        Placement { file: Arc::clone(self), runs: vec![run] }
+    }
+}
+
+impl Placement {
+    /// Number of the first granule.
+    pub(super) fn first_granule(&self) -> u64 {
+        self.runs.first().map_or(0, |run| run.first)
+    }
+
+    pub(super) fn offset(&self) -> u64 {
+        self.first_granule() * GRANULE_BYTES
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.file.path
+    }
+
+    /// Leaves the space as it is: nobody has it, and nobody gets it.
+    pub(super) fn abandon(mut self) {
+        self.runs.clear();
+    }
+
+    /// Writes a body of the length that the space was taken for, with zeros up to the end of its last granule.
+    ///
+    /// # Errors
+    /// When the medium fails or is full.
+    pub(super) fn write(&self, body: &[u8]) -> Result<(), CacheError> {
+        for (offset, begin, end) in self.pieces(body.len()) {
+            let piece = &body[begin..end];
+            write_padded(&self.file.file, piece, offset)
+                .map_err(|source| CacheError::io_at(&self.file.path, "writing a unit", offset, source))?;
+        }
+        Ok(())
+    }
+
+    /// Reads a body of the length that was written.
+    ///
+    /// # Errors
+    /// When the medium fails or the file ends before.
+    pub(super) fn read(&self, body: &mut [u8]) -> Result<(), CacheError> {
+        for (offset, begin, end) in self.pieces(body.len()) {
+            let piece = &mut body[begin..end];
+            let read = self.file.file.read_exact_at(piece, offset);
+            read.map_err(|source| CacheError::io_at(&self.file.path, "reading a unit", offset, source))?;
+        }
+        Ok(())
+    }
+
+    /// Offset in the file, and begin and end in the body, of what lies in each run.
+    fn pieces(&self, length: usize) -> impl Iterator<Item = (u64, usize, usize)> {
+        let mut begin = 0;
+        self.runs.iter().map(move |run| {
+            let room = usize::try_from(run.granules * GRANULE_BYTES).unwrap_or(usize::MAX);
+            let end = length.min(begin + room);
+            let piece = (run.first * GRANULE_BYTES, begin, end);
+            begin = end;
+            piece
+        })
+    }
+}
+
+impl Drop for Placement {
+    fn drop(&mut self) {
+        let mut free = self.file.free();
+        for &run in self.runs.iter().filter(|run| run.granules > 0) {
+            free.give(run);
+        }
+    }
+}
+
+/// Writes bytes and zeros up to the next granule, by one call where the kernel takes all of it.
+fn write_padded(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+    let padding = bytes.len().next_multiple_of(ZEROS.len()) - bytes.len();
+    let mut done = 0;
+    while done < bytes.len() {
+        let at = offset + done as u64;
+        match rustix::io::pwritev(file, &[IoSlice::new(&bytes[done..]), IoSlice::new(&ZEROS[..padding])], at) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => done += written,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    let padded = done - bytes.len();
+    file.write_all_at(&ZEROS[padded.min(padding)..padding], offset + done as u64)
+}
