@@ -8,6 +8,8 @@
 
 pub mod calendar;
 pub mod config;
+pub mod control;
 pub mod network;
 pub mod policy;
+pub mod protocol;
 pub mod quantity;
