@@ -19,7 +19,7 @@ pub(super) struct BodyFile {
     free: Mutex<FreeGranules>,
 }
 
-/// Space of one body in a file. It is given back when this is dropped, which whoever reads the body puts off.
+/// Space of one body in a file; none for a body of no bytes. It is given back when this is dropped, which whoever reads the body puts off.
 #[derive(Debug)]
 pub(super) struct Placement {
     file: Arc<BodyFile>,
@@ -50,19 +50,20 @@ impl BodyFile {
 
     /// Space inside the file, in several places if need be. `None` when there is not so much.
     pub(super) fn place_inside(self: &Arc<Self>, granules: u64) -> Option<Placement> {
-        let runs = self.free().take_scattered(granules)?;
+        let runs = if granules > 0 { self.free().take_scattered(granules)? } else { Vec::new() };
         Some(Placement { file: Arc::clone(self), runs })
     }
 
     /// Space in one place, behind the end if need be.
     pub(super) fn place_growing(self: &Arc<Self>, granules: u64) -> Placement {
-        let run = self.free().take_or_grow(granules);
-        Placement { file: Arc::clone(self), runs: vec![run] }
+        let runs = if granules > 0 { vec![self.free().take_or_grow(granules)] } else { Vec::new() };
+        Placement { file: Arc::clone(self), runs }
     }
 
     /// Space that an earlier process took, and that the list of free granules leaves out already.
     pub(super) fn placed(self: &Arc<Self>, run: Run) -> Placement {
-        Placement { file: Arc::clone(self), runs: vec![run] }
+        let runs = if run.granules > 0 { vec![run] } else { Vec::new() };
+        Placement { file: Arc::clone(self), runs }
     }
 }
 
@@ -127,7 +128,7 @@ impl Placement {
 impl Drop for Placement {
     fn drop(&mut self) {
         let mut free = self.file.free();
-        for &run in self.runs.iter().filter(|run| run.granules > 0) {
+        for &run in &self.runs {
             free.give(run);
         }
     }

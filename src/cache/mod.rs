@@ -21,6 +21,13 @@ mod share;
 mod spill;
 mod usage;
 
+#[cfg(test)]
+mod kept_tests;
+#[cfg(test)]
+mod model_tests;
+#[cfg(test)]
+mod pool_tests;
+
 pub use error::CacheError;
 pub use pool::{CachePool, PoolConfig, SpillConfig};
 pub use share::CacheShare;

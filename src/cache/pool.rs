@@ -66,17 +66,16 @@ impl CachePool {
     /// # Errors
     /// When the spill can't be made, or there is no room for it.
     pub fn new(config: PoolConfig) -> Result<Arc<Self>, CacheError> {
-        let disk_limit_granules = config.spill.as_ref().map_or(0, |spill| spill.bytes / GRANULE_BYTES);
-        let spill = config.spill.map(|spill| spill::open(&spill.path, disk_limit_granules)).transpose()?.map(Arc::new);
-        let room = Room {
-            memory_bytes: 0,
-            memory_limit_bytes: config.memory_bytes,
-            disk_granules: 0,
-            disk_limit_granules,
-            kept_granules: 0,
-        };
+        let spill = config.spill.map(|spill| spill::open(&spill.path, spill.bytes / GRANULE_BYTES)).transpose()?;
+        Ok(Self::with_spill(config.name, config.memory_bytes, spill))
+    }
+
+    /// A pool over a spill that is as long as its limit, with no unit in it.
+    pub(super) fn with_spill(name: String, memory_limit_bytes: u64, spill: Option<BodyFile>) -> Arc<Self> {
+        let disk_limit_granules = spill.as_ref().map_or(0, |spill| spill.free().end());
+        let room = Room { memory_bytes: 0, memory_limit_bytes, disk_granules: 0, disk_limit_granules, kept_granules: 0 };
         let (resizing, shares) = (Mutex::new(()), Mutex::new(Vec::new()));
-        Ok(Arc::new(Self { name: config.name, room: Mutex::new(room), spill, resizing, shares }))
+        Arc::new(Self { name, room: Mutex::new(room), spill: spill.map(Arc::new), resizing, shares })
     }
 
     /// Its name in the configuration and in messages.
