@@ -70,7 +70,7 @@ impl Member {
         let preparation = Preparation::new(volume, &options, true, &self.progress)?;
         let wanted: u64 = preparation.files.iter().map(|file| u64::from(file.units.len())).sum();
         self.progress.units_total.store(wanted, Ordering::Relaxed);
-        volume.narrow(&preparation.files);
+        volume.narrow(&preparation.files, &|_| false);
         let (target, manifest) = match &self.sink {
             None => return Ok(()),
             Some(Sink::File(tape)) => {

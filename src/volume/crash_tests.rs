@@ -7,10 +7,10 @@ use tapegate_formats::dasd::device_header::OffsetWidth;
 use tapegate_formats::dasd::track::END_MARK;
 
 use super::create::CreateOptions;
+use super::opened::Source;
 use super::recorder::Change;
 use super::round_trip_tests::{home, track};
 use super::writable_images::{Sample, blocks, sample, tracks};
-use super::opened::Source;
 use super::*;
 
 /// A run of writes: what the file underwent, and what the volume had at which point.

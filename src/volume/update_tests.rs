@@ -29,10 +29,13 @@ enum Step {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let record = (prop::collection::vec(any::<u8>(), 0..9), prop_oneof![
-        prop::collection::vec(any::<u8>(), 0..900),
-        (any::<u8>(), 0..900_usize).prop_map(|(byte, length)| vec![byte; length]),
-    ]);
+    let record = (
+        prop::collection::vec(any::<u8>(), 0..9),
+        prop_oneof![
+            prop::collection::vec(any::<u8>(), 0..900),
+            (any::<u8>(), 0..900_usize).prop_map(|(byte, length)| vec![byte; length]),
+        ],
+    );
     let records = prop::collection::vec(record, 0..4);
     let null = prop::sample::select(NullFormat::ALL.to_vec());
     let step = prop_oneof![
