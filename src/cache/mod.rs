@@ -10,7 +10,7 @@
 //! says what becomes of its session.
 
 mod body_file;
-mod boot;
+mod counted_room;
 mod error;
 mod granules;
 mod group_sync;
@@ -21,6 +21,7 @@ mod share;
 mod spill;
 mod usage;
 
+pub use counted_room::CountedRoom;
 pub use error::CacheError;
 pub use pool::{CachePool, PoolConfig, SpillConfig};
 pub use share::CacheShare;

@@ -197,7 +197,7 @@ impl Session {
         let counters = || self.members.iter().map(|member| member.at_t0.counters());
         let findings: Vec<_> = self.members.iter().flat_map(|member| member.findings()).collect();
         let mut cache = CacheUse::default();
-        for usage in self.members.iter().map(|member| member.at_t0.cache().usage()) {
+        for usage in self.members.iter().map(|member| member.at_t0.cache_usage()) {
             cache.units += usage.units;
             cache.bytes += usage.bytes;
         }
