@@ -146,6 +146,13 @@ impl Reservation {
     }
 }
 
+impl Reservation {
+    /// Ends it at once; what was shown is left to whoever has the time to let it go.
+    pub(in crate::live) fn withdraw(self) -> Option<Arc<Shown>> {
+        self.0.shown.write().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
 impl Drop for Reservation {
     fn drop(&mut self) {
         let shown = self.0.shown.write().unwrap_or_else(PoisonError::into_inner).take();
