@@ -20,21 +20,13 @@ use tapegate_formats::tape::unit::UnitKind;
 
 use super::pacer::Pacer;
 use super::securing::{Secured, Securing};
+use super::status::OnError;
 use crate::cache::{CacheError, CacheShare};
 use crate::finding::Finding;
 use crate::gate::{Disk, Refusal, SharedSizes, Watcher};
 use crate::plan::{FileSpec, UnitList};
 use crate::snapshot::{BringBuffers, CopySource, LiveSource, SnapshotError, TapePlaces};
 use crate::volume::{Fingerprint, Shape, Stage, UnitIndex, UnitSource, VolumeError};
-
-/// What becomes of a host's write whose unit can't be copied first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnError {
-    /// The session is void, and the host never notices.
-    Drop,
-    /// The host waits for so long at most; then the session is void.
-    Hold(Duration),
-}
 
 /// How often a write that is held tries again.
 const RETRY: Duration = Duration::from_millis(50);
@@ -278,14 +270,14 @@ impl Watcher for VolumeAtT0 {
             };
             let address = self.disk.shape().address(unit);
             match self.on_error {
-                OnError::Hold(limit) if began.elapsed() < limit => {
+                OnError::Hold { limit_ms } if began.elapsed() < Duration::from_millis(limit_ms) => {
                     if !held {
                         tracing::warn!(volume = %self.name.display(), %address, client = writer, %error, "a write is held");
                     }
                     held = true;
                     std::thread::sleep(RETRY);
                 }
-                OnError::Hold(_) | OnError::Drop => {
+                OnError::Hold { .. } | OnError::Drop => {
                     tracing::error!(volume = %self.name.display(), %address, %error, "the session is void");
                     self.end(Ending::Void(format!("the original of {address} could not be kept: {error}")));
                     break;
