@@ -15,6 +15,7 @@ mod named_file;
 mod parallel;
 pub mod plan;
 pub mod restore;
+pub mod service;
 pub mod snapshot;
 pub mod tape;
 pub mod volume;

@@ -110,9 +110,8 @@ impl Still {
     /// When the gate is not one of those held.
     pub fn add_watcher(&self, gate: &Arc<VolumeGate>, watcher: Arc<dyn Watcher>) {
         assert!(self.holds(gate), "a watcher is added while its disk is held still");
-        gate.lock.set_watchers(|watchers| {
-            watchers.iter().filter(|watcher| !watcher.is_over()).cloned().chain([watcher]).collect()
-        });
+        gate.lock
+            .set_watchers(|watchers| watchers.iter().filter(|watcher| !watcher.is_over()).cloned().chain([watcher]).collect());
     }
 
     /// The lengths of units as of this instant.

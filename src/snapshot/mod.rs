@@ -32,6 +32,7 @@ pub use monitor::{Monitor, NoMonitor};
 pub use options::SnapshotOptions;
 pub(crate) use places::{BringBuffers, TapePlaces};
 pub use prepare::Preparation;
+pub(crate) use session::discard_interrupted;
 pub use session::{SessionOptions, SessionResult, Target, interrupted_t0, run};
 pub(crate) use source::CopySource;
 pub use status::{Claim, UpdateStatus};

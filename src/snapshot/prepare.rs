@@ -306,7 +306,12 @@ pub(super) fn closed_forms(volume: &dyn UnitSource, files: &[FileSpec], sizes: &
 }
 
 /// Measures the units of all files, each once, in several threads.
-fn measure_files(volume: &dyn UnitSource, files: &[FileSpec], threads: usize, monitor: &dyn Monitor) -> Result<SizeTable, SnapshotError> {
+fn measure_files(
+    volume: &dyn UnitSource,
+    files: &[FileSpec],
+    threads: usize,
+    monitor: &dyn Monitor,
+) -> Result<SizeTable, SnapshotError> {
     let total = volume.shape().units();
     let rest = UnitList::complement(files.iter().filter(|file| file.blocks.is_none()).map(|file| &file.units), total);
     let wanted = UnitList::complement([&rest], total);

@@ -57,11 +57,7 @@ impl Stage {
 
     /// The units in order.
     pub fn units(&self) -> impl ExactSizeIterator<Item = StagedUnit<'_>> {
-        self.units.iter().map(|slice| StagedUnit {
-            kind: slice.kind,
-            body: self.slice(slice),
-            defect: slice.defect,
-        })
+        self.units.iter().map(|slice| StagedUnit { kind: slice.kind, body: self.slice(slice), defect: slice.defect })
     }
 
     /// The body of one unit.

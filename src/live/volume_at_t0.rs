@@ -1,4 +1,4 @@
-//! An instant: one volume as of T0, while hosts go on writing to it.
+//! One volume as of T0, while hosts go on writing to it.
 //!
 //! It is a [`Watcher`] behind the volume's gate, which copies a unit's original away before a host's first write to it, and
 //! the source from which the session's copier reads the volume as of T0.
@@ -11,29 +11,22 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
-use std::time::{Duration, Instant as Time};
+use std::time::{Duration, Instant};
 
+use bitvec::vec::BitVec;
 use tapegate_formats::dasd::address::TrackIndex;
 use tapegate_formats::dasd::track::Track;
 use tapegate_formats::tape::unit::UnitKind;
 
 use super::pacer::Pacer;
 use super::securing::{Secured, Securing};
+use super::status::OnError;
 use crate::cache::{CacheError, CacheShare};
 use crate::finding::Finding;
 use crate::gate::{Disk, Refusal, SharedSizes, Watcher};
 use crate::plan::{FileSpec, UnitList};
 use crate::snapshot::{BringBuffers, CopySource, LiveSource, SnapshotError, TapePlaces};
 use crate::volume::{Fingerprint, Shape, Stage, UnitIndex, UnitSource, VolumeError};
-
-/// What becomes of a host's write whose unit can't be copied first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnError {
-    /// The session is void, and the host never notices.
-    Drop,
-    /// The host waits for so long at most; then the session is void.
-    Hold(Duration),
-}
 
 /// How often a write that is held tries again.
 const RETRY: Duration = Duration::from_millis(50);
@@ -55,7 +48,7 @@ enum Keeper {
 
 /// What writes of hosts cost, and brought.
 #[derive(Debug, Default)]
-pub struct InstantCounters {
+pub struct HostCounters {
     /// Units copied in front of a host's write.
     pub out_of_order_units: AtomicU32,
     /// Units that the copier secured.
@@ -67,7 +60,7 @@ pub struct InstantCounters {
 }
 
 /// A volume as of T0.
-pub struct Instant {
+pub struct VolumeAtT0 {
     disk: Arc<dyn Disk>,
     name: PathBuf,
     fingerprint: Fingerprint,
@@ -84,7 +77,7 @@ pub struct Instant {
     pacer: Arc<Pacer>,
     ended: AtomicBool,
     ending: OnceLock<Ending>,
-    counters: InstantCounters,
+    counters: HostCounters,
     buffers: Mutex<Vec<Buffers>>,
 }
 
@@ -106,8 +99,8 @@ enum KeepError {
     Tape(#[from] SnapshotError),
 }
 
-/// What an instant is made of.
-pub struct InstantParts {
+/// What it is made of.
+pub struct AtT0Parts {
     /// The disk behind the gate.
     pub disk: Arc<dyn Disk>,
     /// What messages and the manifest call it.
@@ -126,12 +119,12 @@ pub struct InstantParts {
     pub pacer: Arc<Pacer>,
 }
 
-impl Instant {
-    /// Prepares an instant that protects every unit; it begins when it is put behind the gate, and its lengths are
+impl VolumeAtT0 {
+    /// Prepares to protect every unit; it begins when it is put behind the gate, and its lengths are
     /// [set](Self::set_sizes).
     #[must_use]
-    pub fn new(parts: InstantParts) -> Self {
-        let InstantParts { disk, name, fingerprint, findings, cache, once, on_error, pacer } = parts;
+    pub fn new(parts: AtT0Parts) -> Self {
+        let AtT0Parts { disk, name, fingerprint, findings, cache, once, on_error, pacer } = parts;
         let securing = Securing::new(disk.shape().units());
         Self {
             disk,
@@ -148,12 +141,12 @@ impl Instant {
             pacer,
             ended: AtomicBool::new(false),
             ending: OnceLock::new(),
-            counters: InstantCounters::default(),
+            counters: HostCounters::default(),
             buffers: Mutex::default(),
         }
     }
 
-    /// Notes the lengths of units as of T0; under the stillness in which the instant begins.
+    /// Notes the lengths of units as of T0; under the stillness in which it begins.
     pub fn set_sizes(&self, sizes: SharedSizes) {
         // A second T0 there is not.
         let _first = self.sizes.set(sizes);
@@ -176,7 +169,7 @@ impl Instant {
 
     /// What hosts' writes cost and brought.
     #[must_use]
-    pub const fn counters(&self) -> &InstantCounters {
+    pub const fn counters(&self) -> &HostCounters {
         &self.counters
     }
 
@@ -234,7 +227,8 @@ impl Instant {
                 stage.replace(at, kind, &body, self.defect(unit, kind, &body));
             }
         }
-        Ok(())
+        // Behind the bits: one that ends sets them all, and what was read may be of after T0.
+        self.check_unchanged()
     }
 
     /// Why a raw slot is no track.
@@ -246,19 +240,19 @@ impl Instant {
         Track::parse(body, geometry.encode_cchh(geometry.cchh(TrackIndex(unit.0)))).err()
     }
 
-    fn note_hold(&self, began: Time) {
+    fn note_hold(&self, began: Instant) {
         let held = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.counters.longest_hold_us.fetch_max(held, Ordering::Relaxed);
     }
 }
 
-impl Watcher for Instant {
+impl Watcher for VolumeAtT0 {
     fn lets_pass(&self, unit: UnitIndex) -> bool {
         self.securing.is_secured(unit)
     }
 
     fn before_write(&self, unit: UnitIndex, writer: &str) -> Result<(), Refusal> {
-        let began = Time::now();
+        let began = Instant::now();
         let mut held = false;
         loop {
             let secured = self.securing.secure(unit, || self.keep(unit));
@@ -276,14 +270,14 @@ impl Watcher for Instant {
             };
             let address = self.disk.shape().address(unit);
             match self.on_error {
-                OnError::Hold(limit) if began.elapsed() < limit => {
+                OnError::Hold { limit_ms } if began.elapsed() < Duration::from_millis(limit_ms) => {
                     if !held {
                         tracing::warn!(volume = %self.name.display(), %address, client = writer, %error, "a write is held");
                     }
                     held = true;
                     std::thread::sleep(RETRY);
                 }
-                OnError::Hold(_) | OnError::Drop => {
+                OnError::Hold { .. } | OnError::Drop => {
                     tracing::error!(volume = %self.name.display(), %address, %error, "the session is void");
                     self.end(Ending::Void(format!("the original of {address} could not be kept: {error}")));
                     break;
@@ -299,7 +293,7 @@ impl Watcher for Instant {
     }
 }
 
-impl UnitSource for Instant {
+impl UnitSource for VolumeAtT0 {
     fn shape(&self) -> &Shape {
         self.disk.shape()
     }
@@ -330,7 +324,7 @@ impl UnitSource for Instant {
     }
 }
 
-impl CopySource for Instant {
+impl CopySource for VolumeAtT0 {
     /// The gate keeps the lengths, and few are stale.
     fn measures_sparsely(&self) -> bool {
         true
@@ -361,30 +355,25 @@ impl CopySource for Instant {
     }
 }
 
-impl LiveSource for Instant {
+impl LiveSource for VolumeAtT0 {
     fn narrow(&self, files: &[FileSpec]) {
-        let mut pieces: HashMap<u32, u32> = HashMap::new();
         let units = self.disk.shape().units();
-        let mut seen = crate::snapshot::UpdateStatus::new(units);
+        let mut wanted: BitVec = BitVec::repeat(false, units as usize);
+        let mut pieces: HashMap<u32, u32> = HashMap::new();
         for run in files.iter().flat_map(|file| file.units.runs()) {
-            for unit in run.first.0..run.first.0 + run.units {
-                if seen.is_secured(unit) {
-                    *pieces.entry(unit).or_insert(1) += 1;
-                }
-                seen.secure_all(unit..unit + 1);
+            let range = run.first.0 as usize..(run.first.0 + run.units) as usize;
+            for again in wanted[range.clone()].iter_ones() {
+                // Inside a run, whose units a u32 counts.
+                *pieces.entry(run.first.0 + u32::try_from(again).unwrap_or(0)).or_insert(1) += 1;
             }
+            wanted[range].fill(true);
         }
-        drop(std::mem::replace(&mut seen, crate::snapshot::UpdateStatus::new(0)));
         *self.pieces.lock().unwrap_or_else(PoisonError::into_inner) = pieces;
         for run in UnitList::complement(files.iter().map(|file| &file.units), units).runs() {
             self.securing.secure_all(run.first.0..run.first.0 + run.units);
         }
-        for unit in self.cache.units() {
-            // What no file has need not be kept.
-            if !files.iter().any(|file| file.units.runs().iter().any(|run| (run.first.0..run.first.0 + run.units).contains(&unit.0))) {
-                self.cache.release(unit);
-            }
-        }
+        // What no file has need not be kept.
+        self.cache.units().into_iter().filter(|unit| !wanted[unit.0 as usize]).for_each(|unit| self.cache.release(unit));
     }
 
     fn begin_places(&self, places: Arc<TapePlaces>) -> Result<(), SnapshotError> {
