@@ -6,6 +6,7 @@
 mod aligned;
 pub mod cache;
 pub mod catalog;
+pub mod channel;
 pub mod cli;
 pub mod finding;
 pub mod gate;

@@ -16,6 +16,7 @@ mod granules;
 mod group_sync;
 mod index_format;
 mod kept_files;
+mod medium;
 mod pool;
 mod share;
 mod spill;
@@ -27,6 +28,8 @@ mod kept_tests;
 mod model_tests;
 #[cfg(test)]
 mod pool_tests;
+#[cfg(test)]
+mod power_tests;
 
 pub use error::CacheError;
 pub use pool::{CachePool, PoolConfig, SpillConfig};

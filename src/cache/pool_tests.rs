@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use super::body_file::BodyFile;
 use super::granules::{FreeGranules, GRANULE_BYTES};
+use super::spill::Spill;
 use super::*;
 use crate::volume::UnitIndex;
 
@@ -156,8 +157,7 @@ fn a_lowered_limit_keeps_what_is_there_and_refuses_more() {
     let share = pool.share("a");
     (0..10).for_each(|unit| put(&share, unit, GRANULE).unwrap());
     pool.set_limits(None, Some(5 * GRANULE_BYTES)).unwrap();
-    let spill = pool.spill().unwrap();
-    assert_eq!(spill.file().metadata().unwrap().len(), 10 * GRANULE_BYTES);
+    assert_eq!(pool.spill().unwrap().file().metadata().unwrap().len(), 10 * GRANULE_BYTES);
     (0..6).for_each(|unit| {
         expect_full(put(&share, 50, 1));
         share.release(UnitIndex(unit));
@@ -277,7 +277,8 @@ fn a_spill_that_fails_keeps_nothing_and_says_where() {
     let mut free = FreeGranules::default();
     free.grow(20);
     // A file that was opened for reading refuses to be written.
-    let spill = BodyFile::new(path.clone(), File::open(&path).unwrap(), free);
+    let [medium, file] = [(); 2].map(|()| File::open(&path).unwrap());
+    let spill = Spill::over(BodyFile::new(path.clone(), medium, free), file);
     let pool = CachePool::with_spill("main".to_owned(), 10, Some(spill));
     let share = pool.share("a");
     put(&share, 1, 10).unwrap();

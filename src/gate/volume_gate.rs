@@ -108,6 +108,12 @@ impl VolumeGate {
         &self.sizes
     }
 
+    /// Changes how long a client that lost its connection keeps its channel program or its reserve, which is
+    /// [`GONE_LIMIT`](super::GONE_LIMIT) otherwise.
+    pub fn set_gone_limit(&self, limit: std::time::Duration) {
+        self.lock.set_gone_limit(limit);
+    }
+
     /// Lets a client in; `client` names it in messages, `observer` is told at once of what others change.
     #[must_use]
     pub fn attach(self: &Arc<Self>, client: &str, observer: Option<Arc<dyn ChangeObserver>>) -> HostPort {

@@ -175,7 +175,7 @@ impl Session {
     }
 
     /// Waits until its threads are gone; after it was ended.
-    pub(super) fn join(&self) {
+    pub fn join(&self) {
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for thread in threads {
             // A thread that panicked has told so.
