@@ -82,6 +82,7 @@ impl ChoiceArgs {
             no_free: self.no_free,
             threads: self.jobs.map_or_else(default_threads, usize::from),
             t0,
+            consistency: None,
         })
     }
 }
