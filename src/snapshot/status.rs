@@ -47,6 +47,22 @@ impl UpdateStatus {
         Claim { status: self, words }
     }
 
+    /// Secures units that need no copy, or were copied by whoever calls; claims that others hold on them lose nothing.
+    pub fn secure_all(&self, range: Range<u32>) {
+        for (word, mask) in masks(range.start..range.end.min(self.units)) {
+            self.claimed[word].fetch_or(mask, Ordering::Relaxed);
+            // Release: whoever sees the bit also sees what was written before.
+            self.secured[word].fetch_or(mask, Ordering::Release);
+        }
+    }
+
+    /// Whether somebody has claimed unit `j`, or it is secured.
+    #[must_use]
+    pub fn is_claimed(&self, j: u32) -> bool {
+        let word = self.claimed.get(j as usize / 64).map_or(u64::MAX, |word| word.load(Ordering::Acquire));
+        word >> (j % 64) & 1 == 1
+    }
+
     /// Whether unit `j` is secured; the test that a host write makes.
     #[must_use]
     pub fn is_secured(&self, j: u32) -> bool {

@@ -61,7 +61,26 @@ pub enum VolumeError {
         /// What is not done, and what to do instead.
         reason: String,
     },
-    /// Another program has the volume, or it changed while it was read.
+    /// A write finds no place in an image whose format limits its size. Nothing was changed; the same write succeeds
+    /// when there is room again.
+    #[error(
+        "{}: {address}: no room for {needed_bytes} bytes: the image has {size_bytes} of the {limit_bytes} bytes that its \
+         format can have, and no free space that is large enough",
+        path.display()
+    )]
+    NoRoom {
+        /// The image file.
+        path: PathBuf,
+        /// The unit.
+        address: UnitAddress,
+        /// Bytes that the unit's new image takes.
+        needed_bytes: u64,
+        /// Bytes of the file.
+        size_bytes: u64,
+        /// Bytes that the format can have.
+        limit_bytes: u64,
+    },
+    /// Another program has the volume, it changed while it was read, or something was asked for that is against a rule.
     #[error("{}: {reason}", path.display())]
     Refused {
         /// The image file.

@@ -4,7 +4,7 @@ use tapegate_formats::tape::unit::UnitKind;
 
 use super::error::VolumeError;
 use super::image_file::ImageFile;
-use super::shape::{BlockShape, UnitIndex};
+use super::shape::{BlockShape, Shape, UnitIndex};
 use super::stage::Stage;
 
 /// Bytes of a sector.
@@ -44,13 +44,23 @@ impl PlainBlocks {
     /// Reads units in one read.
     pub(super) fn read(&self, first: UnitIndex, count: u32, stage: &mut Stage) -> Result<(), VolumeError> {
         let bytes: usize = (first.0..first.0 + count).map(|unit| unit_bytes(&self.shape, unit)).sum();
-        let offset = u64::from(first.0) * UNIT_BYTES as u64;
+        let offset = offset(first);
         self.file.read_at(offset, stage.refill_from(offset, bytes))?;
         for (place, unit) in (first.0..first.0 + count).enumerate() {
             let start = place * UNIT_BYTES;
             stage.push(UnitKind::Blocks, start..start + unit_bytes(&self.shape, unit), None);
         }
         Ok(())
+    }
+
+    /// Reads one unit into `buffer`, which is as long.
+    pub(super) fn read_slot(&self, unit: UnitIndex, buffer: &mut [u8]) -> Result<(), VolumeError> {
+        self.file.read_at(offset(unit), buffer)
+    }
+
+    /// Writes bytes from `inside` of a unit on; the caller checked that they lie in it.
+    pub(super) fn write_slot(&self, unit: UnitIndex, inside: u32, bytes: &[u8]) -> Result<(), VolumeError> {
+        self.file.write_at(offset(unit) + u64::from(inside), bytes)
     }
 
     /// Reads a block group from its first unit on; behind the end of the volume it is zeros.
@@ -61,6 +71,11 @@ impl PlainBlocks {
         behind.fill(0);
         self.file.read_at(offset, there)
     }
+}
+
+/// Where a unit is in the file.
+fn offset(unit: UnitIndex) -> u64 {
+    u64::from(unit.0) * UNIT_BYTES as u64
 }
 
 /// The shape of a volume of so many sectors; `None` if it has none or more units than are counted.
@@ -75,9 +90,7 @@ pub(super) fn shape(blocks: u64) -> Option<BlockShape> {
 
 /// Bytes of a unit: 4 KiB, or what the volume has left.
 pub(super) fn unit_bytes(shape: &BlockShape, unit: u32) -> usize {
-    let left = shape.blocks.saturating_sub(u64::from(unit) * u64::from(shape.unit_blocks));
-    let blocks = u32::try_from(left).map_or(shape.unit_blocks, |left| left.min(shape.unit_blocks));
-    (blocks * shape.block_bytes) as usize
+    Shape::FixedBlock(*shape).unit_bytes(UnitIndex(unit)) as usize
 }
 
 /// Gives the length of each unit from `first` on.

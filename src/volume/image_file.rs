@@ -1,14 +1,15 @@
-//! A file of an image: opened read-only under a shared lock, read at offsets, and known by its identity.
+//! A file of an image: opened under a lock, read and written at offsets, and known by its identity.
 //!
-//! The lock is advisory (`flock`): it keeps out programs that ask for an exclusive one, as Hercules and tapegate's own
-//! writers do, and no others. What else may write to the image is found out afterwards by
-//! [`check_unchanged`](ImageFile::check_unchanged).
+//! The lock is advisory (`flock`), shared for reading and exclusive for writing: it keeps out programs that ask for one,
+//! as Hercules and tapegate do, and no others. What else may write to an image that is only read is found out
+//! afterwards by [`check_unchanged`](ImageFile::check_unchanged).
 
 use std::fs::File;
 use std::io;
 use std::io::Seek;
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
@@ -40,34 +41,72 @@ pub struct FileIdentity {
     pub ctime_ns: i128,
 }
 
+/// What a file of an image is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    /// Reading, under a shared lock.
+    Read,
+    /// Reading and writing in place, under an exclusive lock.
+    Update,
+}
+
 /// An opened file of an image.
 #[derive(Debug)]
 pub(super) struct ImageFile {
     path: PathBuf,
     file: File,
+    access: Access,
+    /// As it was when the file was opened.
     identity: FileIdentity,
+    /// Bytes of the file now: it grows by what is written behind its end.
+    size_bytes: AtomicU64,
+    /// A sync failed. What was not on stable storage then may be forgotten, whatever a later one says.
+    sync_failed: AtomicBool,
+    #[cfg(test)]
+    pub(super) recorder: super::recorder::Recorder,
 }
 
 impl ImageFile {
-    /// Opens a file or block device for reading, under a shared lock.
-    pub(super) fn open(path: &Path) -> Result<Self, VolumeError> {
+    /// Opens a file or block device and locks it.
+    pub(super) fn open(path: &Path, access: Access) -> Result<Self, VolumeError> {
         let io_error = |action: &str, source| VolumeError::Io { path: path.to_owned(), action: action.to_owned(), source };
-        let file = File::open(path).map_err(|source| io_error("opening the image", source))?;
+        let file = File::options().read(true).write(access == Access::Update).open(path);
+        let file = file.map_err(|source| io_error("opening the image", source))?;
         let identity = identity(&file).map_err(|source| io_error("reading the image's attributes", source))?;
         let Some(identity) = identity else {
             return Err(VolumeError::Refused { path: path.to_owned(), reason: "neither a file nor a block device".to_owned() });
         };
-        match flock(&file, FlockOperation::NonBlockingLockShared) {
+        let (lock, refusal) = match access {
+            Access::Read => (FlockOperation::NonBlockingLockShared, "another program has it locked for writing"),
+            Access::Update => (FlockOperation::NonBlockingLockExclusive, "another program has it open; stop that first"),
+        };
+        match flock(&file, lock) {
             Ok(()) => {}
             Err(rustix::io::Errno::WOULDBLOCK) => {
-                return Err(VolumeError::Refused {
-                    path: path.to_owned(),
-                    reason: "another program has it locked for writing".to_owned(),
-                });
+                return Err(VolumeError::Refused { path: path.to_owned(), reason: refusal.to_owned() });
             }
             Err(errno) => return Err(io_error("locking the image", errno.into())),
         }
-        Ok(Self { path: path.to_owned(), file, identity })
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+            access,
+            identity,
+            size_bytes: AtomicU64::new(identity.size_bytes),
+            sync_failed: AtomicBool::new(false),
+            #[cfg(test)]
+            recorder: super::recorder::Recorder::default(),
+        })
+    }
+
+    /// What it was opened for.
+    pub(super) const fn access(&self) -> Access {
+        self.access
+    }
+
+    /// Whether it was opened for writing.
+    pub(super) fn is_writable(&self) -> bool {
+        self.access == Access::Update
     }
 
     /// Turns the shared lock into an exclusive one.
@@ -85,13 +124,68 @@ impl ImageFile {
         &self.path
     }
 
-    /// Bytes of the file when it was opened.
-    pub(super) const fn size_bytes(&self) -> u64 {
-        self.identity.size_bytes
+    /// Bytes of the file when it was opened, and what was written behind them.
+    pub(super) fn size_bytes(&self) -> u64 {
+        self.size_bytes.load(Ordering::Acquire)
     }
 
+    /// The identity when it was opened.
     pub(super) const fn identity(&self) -> FileIdentity {
         self.identity
+    }
+
+    /// The identity as it is now.
+    pub(super) fn current_identity(&self) -> Result<FileIdentity, VolumeError> {
+        identity(&self.file).map(|now| now.unwrap_or(self.identity)).map_err(|source| VolumeError::Io {
+            path: self.path.clone(),
+            action: "reading the image's attributes".to_owned(),
+            source,
+        })
+    }
+
+    /// Writes all of `bytes` at an offset.
+    pub(super) fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<(), VolumeError> {
+        if !self.is_writable() {
+            return Err(VolumeError::Refused { path: self.path.clone(), reason: "it was opened for reading only".to_owned() });
+        }
+        self.file.write_all_at(bytes, offset).map_err(|source| VolumeError::Io {
+            path: self.path.clone(),
+            action: format!("writing {} bytes at offset {offset}", bytes.len()),
+            source,
+        })?;
+        self.size_bytes.fetch_max(offset + bytes.len() as u64, Ordering::AcqRel);
+        #[cfg(test)]
+        self.recorder.wrote(offset, bytes);
+        Ok(())
+    }
+
+    /// Makes the file this long.
+    pub(super) fn set_size(&self, bytes: u64) -> Result<(), VolumeError> {
+        self.file.set_len(bytes).map_err(|source| VolumeError::Io {
+            path: self.path.clone(),
+            action: format!("setting the image's size to {bytes} bytes"),
+            source,
+        })?;
+        self.size_bytes.store(bytes, Ordering::Release);
+        #[cfg(test)]
+        self.recorder.cut(bytes);
+        Ok(())
+    }
+
+    /// Waits until all that was written is on stable storage.
+    pub(super) fn sync(&self) -> Result<(), VolumeError> {
+        let io_error = |source| VolumeError::Io { path: self.path.clone(), action: "syncing the image".to_owned(), source };
+        if self.sync_failed.load(Ordering::Acquire) {
+            return Err(io_error(io::Error::other("a sync failed before, and what was written then may be lost")));
+        }
+        // The size of a file that grew goes with its data: fdatasync leaves out only what no reader of the data needs.
+        self.file.sync_data().map_err(|source| {
+            self.sync_failed.store(true, Ordering::Release);
+            io_error(source)
+        })?;
+        #[cfg(test)]
+        self.recorder.synced();
+        Ok(())
     }
 
     /// Reads exactly `buffer`; bytes past the end of the file are an error.
@@ -123,15 +217,12 @@ impl ImageFile {
         VolumeError::Unsupported { path: self.path.clone(), reason: reason.into() }
     }
 
-    /// Looks again whether anyone wrote to the file since it was opened.
+    /// Looks again whether anyone wrote to the file since it was opened; one that is open for writing changes by right.
     pub(super) fn check_unchanged(&self) -> Result<(), VolumeError> {
-        let now = identity(&self.file)
-            .map_err(|source| VolumeError::Io {
-                path: self.path.clone(),
-                action: "reading the image's attributes".to_owned(),
-                source,
-            })?
-            .unwrap_or(self.identity);
+        if self.is_writable() {
+            return Ok(());
+        }
+        let now = self.current_identity()?;
         let was = self.identity;
         let changed = if now.size_bytes != was.size_bytes {
             format!("its size went from {} to {} bytes", was.size_bytes, now.size_bytes)
@@ -143,6 +234,15 @@ impl ImageFile {
             return Ok(());
         };
         Err(VolumeError::Refused { path: self.path.clone(), reason: format!("the volume changed while it was read: {changed}") })
+    }
+}
+
+impl Drop for ImageFile {
+    /// Lets go of the lock at once. Closing the file does so only when no other descriptor shares it, and a child that
+    /// another thread is just starting has one until it runs its program.
+    fn drop(&mut self) {
+        // A lock that can't be given back goes with the last descriptor.
+        let _ = flock(&self.file, FlockOperation::Unlock);
     }
 }
 
@@ -175,7 +275,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("image");
         std::fs::write(&path, [1; 100]).unwrap();
-        let file = ImageFile::open(&path).unwrap();
+        let file = ImageFile::open(&path, Access::Read).unwrap();
         file.check_unchanged().unwrap();
         std::fs::write(&path, [1; 101]).unwrap();
         let message = file.check_unchanged().unwrap_err().to_string();
@@ -189,12 +289,12 @@ mod tests {
         std::fs::write(&path, [1; 100]).unwrap();
         let writer = File::options().write(true).open(&path).unwrap();
         flock(&writer, FlockOperation::NonBlockingLockExclusive).unwrap();
-        assert!(matches!(ImageFile::open(&path), Err(VolumeError::Refused { .. })));
+        assert!(matches!(ImageFile::open(&path, Access::Read), Err(VolumeError::Refused { .. })));
     }
 
     #[test]
     fn a_folder_is_no_image() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(ImageFile::open(folder.path()).is_err());
+        assert!(ImageFile::open(folder.path(), Access::Read).is_err());
     }
 }

@@ -10,7 +10,7 @@ use super::detect::{self, Content};
 use super::error::VolumeError;
 use super::fixed_block::PlainBlocks;
 use super::format::ImageFormat;
-use super::image_file::ImageFile;
+use super::image_file::{Access, ImageFile};
 use super::naming;
 use super::opened::{OpenOptions, Source, Volume};
 use super::plain_ckd::PlainCkd;
@@ -24,15 +24,32 @@ impl Volume {
     /// When a file can't be opened or is locked by a writer, its headers and tables make no sense, or its content does
     /// not tell what it is.
     pub fn open(path: &Path, options: &OpenOptions) -> Result<Self, VolumeError> {
-        let file = ImageFile::open(path)?;
+        Self::open_as(path, options, Access::Read)
+    }
+
+    /// Opens an image for reading and for writing in place: every file that will be written is locked for this program
+    /// alone, those below the highest shadow file are locked against writers.
+    ///
+    /// Nothing is written by opening.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and when another program has one of the files to be written open, or a compressed image
+    /// has damage that would grow by writing to it.
+    pub fn open_for_update(path: &Path, options: &OpenOptions) -> Result<Self, VolumeError> {
+        Self::open_as(path, options, Access::Update)
+    }
+
+    fn open_as(path: &Path, options: &OpenOptions, access: Access) -> Result<Self, VolumeError> {
+        let shadows = shadow_files(options);
+        // What lies below a shadow file is never written.
+        let file = ImageFile::open(path, if shadows.is_empty() { access } else { Access::Read })?;
         let content = match options.kind {
             // What has no header can be taken for anything: here the operator decides.
             Some(ImageFormat::RawTrack) => Content::RawTracks,
             Some(ImageFormat::Fba) => Content::Blocks,
             _ => detect::content(&file)?,
         };
-        let shadows = shadow_files(options);
-        let (source, shape, format) = open_source(file, content, &shadows)?;
+        let (source, shape, format) = open_source(file, content, &Shadows { paths: &shadows, access })?;
         if let Some(wanted) = options.kind.filter(|wanted| *wanted != format && shadows.is_empty()) {
             return Err(VolumeError::Refused {
                 path: path.to_owned(),
@@ -41,6 +58,13 @@ impl Volume {
         }
         Ok(Self::new(path, format, shape, source))
     }
+}
+
+/// Shadow files, and what the highest of them is opened for.
+struct Shadows<'a> {
+    /// The lowest first.
+    paths: &'a [PathBuf],
+    access: Access,
 }
 
 /// The shadow files, lowest first.
@@ -52,9 +76,9 @@ fn shadow_files(options: &OpenOptions) -> Vec<PathBuf> {
     options.shadows.iter().cloned().chain(found).collect()
 }
 
-fn open_source(file: ImageFile, content: Content, shadows: &[PathBuf]) -> Result<(Source, Shape, ImageFormat), VolumeError> {
+fn open_source(file: ImageFile, content: Content, shadows: &Shadows) -> Result<(Source, Shape, ImageFormat), VolumeError> {
     match content {
-        Content::RawTracks if shadows.is_empty() => {
+        Content::RawTracks if shadows.paths.is_empty() => {
             let image = RawTracks::open(file)?;
             let shape = Shape::Ckd(image.geometry());
             Ok((Source::RawTracks(image), shape, ImageFormat::RawTrack))
@@ -63,7 +87,7 @@ fn open_source(file: ImageFile, content: Content, shadows: &[PathBuf]) -> Result
         Content::Blocks => {
             let image = PlainBlocks::open(file)?;
             let shape = Shape::FixedBlock(image.shape());
-            if shadows.is_empty() {
+            if shadows.paths.is_empty() {
                 return Ok((Source::Blocks(image), shape, ImageFormat::Fba));
             }
             with_shadows(shape, None, Vec::new(), Base::Blocks(image), shadows)
@@ -75,7 +99,7 @@ fn open_source(file: ImageFile, content: Content, shadows: &[PathBuf]) -> Result
 fn open_with_header(
     file: ImageFile,
     header: &DeviceHeader,
-    shadows: &[PathBuf],
+    shadows: &Shadows,
 ) -> Result<(Source, Shape, ImageFormat), VolumeError> {
     match (header.eyecatcher.class, header.eyecatcher.role) {
         (_, FileRole::Shadow) => Err(file.unsupported("this is a shadow file; give its base, and this with --shadow")),
@@ -85,7 +109,7 @@ fn open_with_header(
         (DiskClass::Ckd, FileRole::Plain) => {
             let image = PlainCkd::open(file, header)?;
             let shape = Shape::Ckd(image.geometry());
-            if shadows.is_empty() {
+            if shadows.paths.is_empty() {
                 return Ok((Source::Plain(image), shape, ImageFormat::Ckd));
             }
             if let Some(second) = image.files().nth(1) {
@@ -112,11 +136,12 @@ fn with_shadows(
     header: Option<&DeviceHeader>,
     mut levels: Vec<CompressedFile>,
     base: Base,
-    shadows: &[PathBuf],
+    shadows: &Shadows,
 ) -> Result<(Source, Shape, ImageFormat), VolumeError> {
     let mut width = header.map_or(OffsetWidth::Bits32, |header| header.eyecatcher.width);
-    for path in shadows {
-        let file = ImageFile::open(path)?;
+    for (number, path) in (1..).zip(shadows.paths) {
+        let access = if number == shadows.paths.len() { shadows.access } else { Access::Read };
+        let file = ImageFile::open(path, access)?;
         let own =
             DeviceHeader::parse(&file.read_head(DEVICE_HEADER_BYTES)?).map_err(|error| file.corrupt(0, error.to_string()))?;
         if own.eyecatcher.role != FileRole::Shadow {

@@ -27,7 +27,8 @@ pub struct OpenOptions {
     pub shadow_pattern: Option<PathBuf>,
 }
 
-/// A volume opened for reading, under a shared lock on each of its files.
+/// An opened volume, under a lock on each of its files: shared on those that are read, exclusive on those that are
+/// written.
 #[derive(Debug)]
 pub struct Volume {
     path: PathBuf,
@@ -35,7 +36,8 @@ pub struct Volume {
     shape: Shape,
     findings: Vec<Finding>,
     fingerprint: Fingerprint,
-    source: Source,
+    pub(super) writable: bool,
+    pub(super) source: Source,
 }
 
 /// Where units come from.
@@ -51,7 +53,8 @@ impl Volume {
     pub(super) fn new(path: &Path, format: ImageFormat, shape: Shape, source: Source) -> Self {
         let findings = if let Source::Compressed(image) = &source { image.findings() } else { Vec::new() };
         let fingerprint = Fingerprint { files: source.files().iter().map(|file| file.identity()).collect() };
-        Self { path: path.to_owned(), format, shape, findings, fingerprint, source }
+        let writable = source.files().into_iter().any(ImageFile::is_writable);
+        Self { path: path.to_owned(), format, shape, findings, fingerprint, writable, source }
     }
 
     /// The path by which it was opened.
@@ -135,7 +138,8 @@ impl Volume {
         }
     }
 
-    /// Looks again whether anyone wrote to the volume's files since they were opened.
+    /// Looks again whether anyone wrote to the volume's files since they were opened; those that this program writes
+    /// itself are left out.
     ///
     /// Of block devices only the size is known: they keep no time of the last write.
     ///
@@ -145,7 +149,7 @@ impl Volume {
         self.source.files().into_iter().try_for_each(ImageFile::check_unchanged)
     }
 
-    fn check_range(&self, first: UnitIndex, count: u64) -> Result<(), VolumeError> {
+    pub(super) fn check_range(&self, first: UnitIndex, count: u64) -> Result<(), VolumeError> {
         let units = self.shape.units();
         if u64::from(first.0) + count <= u64::from(units) {
             return Ok(());
@@ -159,7 +163,7 @@ impl Volume {
 }
 
 impl Source {
-    fn files(&self) -> Vec<&ImageFile> {
+    pub(super) fn files(&self) -> Vec<&ImageFile> {
         match self {
             Self::Plain(image) => image.files().collect(),
             Self::RawTracks(image) => vec![image.file()],

@@ -40,6 +40,8 @@ struct Segment {
 
 impl PlainCkd {
     /// Opens the volume whose first file was opened and found to be a plain CKD file.
+    ///
+    /// The others are opened for the same as the first.
     pub(super) fn open(first: ImageFile, header: &DeviceHeader) -> Result<Self, VolumeError> {
         let device = DeviceType::from_code(header.device_code)
             .ok_or_else(|| first.corrupt(16, format!("there is no device type with the code {:02X}", header.device_code)))?;
@@ -53,6 +55,7 @@ impl PlainCkd {
         Geometry::new(device, 1, header.heads, header.slot_bytes).map_err(|error| first.corrupt(8, error.to_string()))?;
 
         let first_path = first.path().to_owned();
+        let access = first.access();
         let mut opened = vec![(first, *header)];
         let mut files = Vec::new();
         let mut cylinders = 0_u32;
@@ -66,7 +69,7 @@ impl PlainCkd {
                     path: first_path.clone(),
                     reason: format!("a volume has at most {MOST_FILES} files"),
                 })?;
-                let next = ImageFile::open(&path)?;
+                let next = ImageFile::open(&path, access)?;
                 let next_header = continuation_header(&next, header, sequence)?;
                 opened.push((next, next_header));
             }
@@ -111,6 +114,14 @@ impl PlainCkd {
     pub(super) fn read_slot(&self, track: TrackIndex, slot: &mut [u8]) -> Result<(), VolumeError> {
         for (segment, run_first, _) in self.runs(track.0, 1) {
             segment.file.read_at(self.offset(segment, run_first), slot)?;
+        }
+        Ok(())
+    }
+
+    /// Writes bytes from `inside` of a slot on; the caller checked that they lie in it.
+    pub(super) fn write_slot(&self, track: TrackIndex, inside: u32, bytes: &[u8]) -> Result<(), VolumeError> {
+        for (segment, run_first, _) in self.runs(track.0, 1) {
+            segment.file.write_at(self.offset(segment, run_first) + u64::from(inside), bytes)?;
         }
         Ok(())
     }

@@ -56,6 +56,23 @@ impl RawTracks {
         Ok(())
     }
 
+    /// Reads one track into `slot`, which has room for its home address and 64 KiB.
+    pub(super) fn read_slot(&self, track: TrackIndex, slot: &mut [u8]) -> Result<(), VolumeError> {
+        let Some((home, content)) = slot.split_first_chunk_mut::<HOME_ADDRESS_BYTES>() else { return Ok(()) };
+        home[0] = 0;
+        home[1..].copy_from_slice(&self.home(track.0));
+        self.file.read_at(offset(track.0), content)
+    }
+
+    /// Writes bytes from `inside` of a slot on; the file has no home address, and the caller checked that they say
+    /// nothing else.
+    pub(super) fn write_slot(&self, track: TrackIndex, inside: u32, bytes: &[u8]) -> Result<(), VolumeError> {
+        let inside = inside as usize;
+        let left_out = HOME_ADDRESS_BYTES.saturating_sub(inside).min(bytes.len());
+        let at = (inside + left_out).saturating_sub(HOME_ADDRESS_BYTES) as u64;
+        self.file.write_at(offset(track.0) + at, &bytes[left_out..])
+    }
+
     /// Walks the count fields of each track in small reads.
     pub(super) fn measure(&self, first: UnitIndex, body_bytes: &mut [u32]) -> Result<(), VolumeError> {
         let mut walk = SparseWalk::without_home_address(RAW_SLOT_BYTES);

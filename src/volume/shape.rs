@@ -52,6 +52,19 @@ impl Shape {
         }
     }
 
+    /// Bytes of a unit as a plain image has it: a track's slot; fixed blocks, of which the last unit may have fewer and
+    /// a unit past the end none.
+    #[must_use]
+    pub fn unit_bytes(&self, unit: UnitIndex) -> u32 {
+        match self {
+            Self::Ckd(geometry) => geometry.slot_bytes(),
+            Self::FixedBlock(shape) => {
+                let left = shape.blocks.saturating_sub(u64::from(unit.0) * u64::from(shape.unit_blocks));
+                u32::try_from(left).map_or(shape.unit_blocks, |left| left.min(shape.unit_blocks)) * shape.block_bytes
+            }
+        }
+    }
+
     /// Units that the copier moves at once: about 1 MiB of either kind.
     #[must_use]
     pub fn stage_units(&self) -> u32 {
