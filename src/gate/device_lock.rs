@@ -33,6 +33,19 @@ pub struct Busy {
     pub holder: Option<String>,
 }
 
+/// A client of a disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientState {
+    /// Its name, as its front-end gave it.
+    pub name: String,
+    /// Whether it has a channel program open.
+    pub in_bracket: bool,
+    /// Whether it has the device reserved.
+    pub reserved: bool,
+    /// For how long its connection has been gone.
+    pub gone_for: Option<Duration>,
+}
+
 /// How an access came in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -189,6 +202,19 @@ impl DeviceLock {
             state.reserved = None;
             self.moved.notify_all();
         }
+    }
+
+    /// Everybody who has a port.
+    pub(super) fn clients(&self) -> Vec<ClientState> {
+        let state = self.state();
+        let bracket = state.bracket.as_ref().map(|(port, _)| *port);
+        let client = |(id, port): (&PortId, &Port)| ClientState {
+            name: port.name.to_string(),
+            in_bracket: bracket == Some(*id),
+            reserved: state.reserved == Some(*id),
+            gone_for: port.gone_since.map(|since| since.elapsed()),
+        };
+        state.ports.iter().map(client).collect()
     }
 
     /// Whether somebody has a bracket open, or has it reserved.
