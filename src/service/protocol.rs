@@ -398,7 +398,9 @@ mod tests {
 
     #[test]
     fn what_is_unknown_is_refused() {
-        for text in [r#"{"request":"format"}"#, r#"{"request":"thaw","volume":"a"}"#, r#"{"request":"session-show"}"#, "[]", "stop"] {
+        for text in
+            [r#"{"request":"format"}"#, r#"{"request":"thaw","volume":"a"}"#, r#"{"request":"session-show"}"#, "[]", "stop"]
+        {
             assert!(serde_json::from_str::<Request>(text).is_err(), "{text}");
         }
     }

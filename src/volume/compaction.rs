@@ -33,12 +33,7 @@ impl Movable {
 impl CompressedFile {
     /// Moves up to about `most_bytes` from the end of the file, and gives how many it moved. `target` names a unit by its
     /// number.
-    pub(super) fn compact(
-        &self,
-        editor: &Editor,
-        most_bytes: u64,
-        target: impl Fn(u32) -> Target,
-    ) -> Result<u64, VolumeError> {
+    pub(super) fn compact(&self, editor: &Editor, most_bytes: u64, target: impl Fn(u32) -> Target) -> Result<u64, VolumeError> {
         if editor.space().free_bytes() == 0 {
             return Ok(0);
         }

@@ -14,7 +14,9 @@ use super::file::{self, File};
 use super::policy::{PolicyCommand, PolicyConfig, Retention};
 use super::problem::{Problem, place};
 use super::volume::{DeviceNumber, ViewConfig, VolumeConfig};
-use super::{CacheConfig, Config, ControlConfig, FilesConfig, SharedDeviceConfig, SpillConfig, SyncRule, TcpControl};
+use super::{
+    CacheConfig, Config, ControlConfig, DEFAULT_MEMORY_BYTES, FilesConfig, SharedDeviceConfig, SpillConfig, SyncRule, TcpControl,
+};
 use crate::live::status::{Consistency, OnError, Pace};
 use crate::service::network::Network;
 use crate::service::quantity::{ByteSize, Time};
@@ -23,7 +25,6 @@ use crate::volume::OpenOptions;
 /// Where the control socket is unless something else is configured.
 pub const DEFAULT_SOCKET: &str = "/run/tapegate/control";
 const DEFAULT_SHARED_DEVICE: ([u8; 4], u16) = ([127, 0, 0, 1], 3990);
-const DEFAULT_MEMORY: u64 = 256 << 20;
 const DEFAULT_SPILL: u64 = 8 << 30;
 /// A guest's missing-interrupt timer runs for 15 to 30 s.
 const DEFAULT_HOLD: Duration = Duration::from_secs(10);
@@ -138,7 +139,7 @@ impl Check<'_> {
             }
             (None, None) => None,
         };
-        let memory_bytes = cache.memory.map_or(DEFAULT_MEMORY, |memory| memory.0);
+        let memory_bytes = cache.memory.map_or(DEFAULT_MEMORY_BYTES, |memory| memory.0);
         Ok(CacheConfig { name: cache.name.into_inner(), memory_bytes, spill })
     }
 

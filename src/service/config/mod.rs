@@ -13,9 +13,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use check::DEFAULT_SOCKET;
 pub use policy::{PolicyCommand, PolicyConfig, Retention, SerialRange};
 pub use problem::ConfigError;
-pub use volume::{AccessRight, DeviceNumber, Right, ViewConfig, VolumeConfig};
+pub use volume::{AccessRight, DeviceNumber, Right, ViewConfig, VolumeConfig, access_of};
 
 use super::network::Network;
 
@@ -111,6 +112,16 @@ pub struct CacheConfig {
     /// Where more goes.
     pub spill: Option<SpillConfig>,
 }
+
+impl Default for CacheConfig {
+    /// What there is when nothing is configured: memory only.
+    fn default() -> Self {
+        Self { name: "default".to_owned(), memory_bytes: DEFAULT_MEMORY_BYTES, spill: None }
+    }
+}
+
+/// Memory of a cache whose size is not configured.
+const DEFAULT_MEMORY_BYTES: u64 = 256 << 20;
 
 /// Where originals go when memory is full.
 #[derive(Debug, Clone, PartialEq, Eq)]
