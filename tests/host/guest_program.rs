@@ -140,7 +140,10 @@ impl Before {
     /// Fails unless an image is as the model has it.
     #[track_caller]
     pub fn assert_written(&self, model: &Model, disk: usize, image: &Path) {
-        let found = units(image);
+        // A copy, since whoever served the image may still have it locked.
+        let copy = image.with_extension("end");
+        fs::copy(image, &copy).unwrap();
+        let found = units(&copy);
         let differences = self.differences(model, disk, &found);
         let Some(first) = differences.first() else { return };
         let at = image.display();
