@@ -4,6 +4,7 @@
 //! → [`tape`], and [`restore`] back. Each knows only those before it.
 
 mod aligned;
+mod boot;
 pub mod cache;
 pub mod catalog;
 pub mod channel;

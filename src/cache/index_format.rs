@@ -38,9 +38,9 @@ use zerocopy::byteorder::big_endian::U32;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use super::body_file::granules_of;
-use super::boot::BootId;
 use super::error::CacheError;
 use super::granules::Run;
+use crate::boot::BootId;
 
 /// First bytes of an index.
 pub(super) const INDEX_MAGIC: [u8; 8] = *b"TGODCX1\0";

@@ -11,8 +11,8 @@ use std::thread;
 use tapegate_formats::tape::unit::UnitKind;
 use tempfile::TempDir;
 
-use super::boot::BootId;
 use super::*;
+use crate::boot::BootId;
 use crate::volume::UnitIndex;
 
 const GRANULE: u64 = 4096;

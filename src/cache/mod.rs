@@ -10,7 +10,7 @@
 //! says what becomes of its session.
 
 mod body_file;
-mod boot;
+mod counted_room;
 mod error;
 mod granules;
 mod group_sync;
@@ -31,6 +31,7 @@ mod pool_tests;
 #[cfg(test)]
 mod power_tests;
 
+pub use counted_room::CountedRoom;
 pub use error::CacheError;
 pub use pool::{CachePool, PoolConfig, SpillConfig};
 pub use share::CacheShare;

@@ -17,13 +17,13 @@ use proptest::test_runner::TestRng;
 use tapegate_formats::tape::unit::UnitKind;
 
 use super::body_file::BodyFile;
-use super::boot::BootId;
 use super::granules::FreeGranules;
 use super::index_format::IndexHeader;
 use super::kept_files::{EntryState, KeptFiles};
 use super::medium::Medium;
 use super::usage::ShareCounters;
 use super::*;
+use crate::boot::BootId;
 use crate::volume::UnitIndex;
 
 const SECTOR: usize = 512;

@@ -1,7 +1,7 @@
 //! The gate of one disk.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -11,6 +11,7 @@ use super::disk::Disk;
 use super::port::{HostPort, PortShared};
 use super::sizes::LiveSizes;
 use super::unit_locks::UnitLocks;
+use super::write_mark::WriteMark;
 use crate::volume::{UnitIndex, VolumeError};
 
 /// One served disk.
@@ -21,6 +22,7 @@ pub struct VolumeGate {
     pub(super) unit_locks: UnitLocks,
     pub(super) sizes: LiveSizes,
     pub(super) counters: Counters,
+    write_mark: OnceLock<WriteMark>,
     ports: RwLock<Vec<Arc<PortShared>>>,
     next_port: AtomicU32,
 }
@@ -85,6 +87,7 @@ impl VolumeGate {
             unit_locks: UnitLocks::new(),
             sizes,
             counters: Counters::default(),
+            write_mark: OnceLock::new(),
             ports: RwLock::default(),
             next_port: AtomicU32::new(1),
         })
@@ -160,6 +163,19 @@ impl VolumeGate {
             writes: self.counters.writes.load(Ordering::Relaxed),
             since_last_write_ms: (last != 0).then(|| now_ms().saturating_sub(last)),
             held: self.lock.is_held(),
+        }
+    }
+
+    /// Keeps the time of the last write to the image where the next process finds it; false if it was kept already.
+    pub fn set_write_mark(&self, mark: WriteMark) -> bool {
+        self.write_mark.set(mark).is_ok()
+    }
+
+    /// Notes that the image's files are about to be written, or were: hosts' writes do it themselves, and whoever else
+    /// writes to them (compaction, closing) calls it before and after.
+    pub fn note_image_write(&self) {
+        if let Some(mark) = self.write_mark.get() {
+            mark.note();
         }
     }
 
