@@ -15,5 +15,6 @@ mod parallel;
 pub mod plan;
 pub mod restore;
 pub mod snapshot;
+mod sync;
 pub mod tape;
 pub mod volume;

@@ -1,7 +1,6 @@
 //! The gate of one disk.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError};
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -11,6 +10,8 @@ use super::disk::Disk;
 use super::port::{HostPort, PortShared};
 use super::sizes::LiveSizes;
 use super::unit_locks::UnitLocks;
+use crate::sync::RwLock;
+use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// One served disk.
 pub struct VolumeGate {

@@ -9,8 +9,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use bitvec::vec::BitVec;
@@ -26,6 +25,8 @@ use crate::finding::Finding;
 use crate::gate::{Disk, Refusal, SharedSizes, Watcher};
 use crate::plan::{FileSpec, UnitList};
 use crate::snapshot::{BringBuffers, CopySource, LiveSource, SnapshotError, TapePlaces};
+use crate::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use crate::sync::{Mutex, RwLock};
 use crate::volume::{Fingerprint, Shape, Stage, UnitIndex, UnitSource, VolumeError};
 
 /// How often a write that is held tries again.
