@@ -83,14 +83,15 @@ impl<'a> Worker<'a> {
     }
 
     fn copy_stage(&mut self, number: usize, task: &StageTask) -> Result<(), SnapshotError> {
+        let claim = self.job.status[task.file].claim(task.at..task.at + task.units);
+        debug_assert_eq!(claim.units(), task.units, "stages are disjoint, and nobody else claims units of a file");
         if let Some(live) = self.job.live {
             let bytes = self.copy_live_stage(number, task, live)?;
+            claim.secure();
             self.job.monitor.advance(bytes);
             live.pace(bytes);
             return Ok(());
         }
-        let claim = self.job.status[task.file].claim(task.at..task.at + task.units);
-        debug_assert_eq!(claim.units(), task.units, "stages are disjoint, and nobody else claims units of a plain copy");
         // A unit without a body was never written, whatever its bit says.
         let secured =
             self.job.ledger.all_secured(task.slots()) && self.sizes_of(task).iter().all(|&size| size > UNIT_HEADER_BYTES);
