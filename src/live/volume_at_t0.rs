@@ -186,6 +186,13 @@ impl VolumeAtT0 {
         self.securing.status().secured()
     }
 
+    /// What [`Watcher::before_write`] must not do: others pass before the copy is there.
+    #[cfg(test)]
+    pub(super) fn keep_behind_bit(&self, unit: UnitIndex) -> Option<String> {
+        self.securing.secure_all(unit.0..unit.0 + 1);
+        self.keep(unit).err().map(|error| error.to_string())
+    }
+
     /// Copies a unit away before a host writes to it.
     fn keep(&self, unit: UnitIndex) -> Result<(), KeepError> {
         let mut buffers = self.buffers.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
