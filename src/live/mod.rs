@@ -4,6 +4,8 @@
 //! `securing.rs` for the protocol and [`VolumeAtT0`] for what becomes of originals.
 
 mod member;
+#[cfg(test)]
+mod model;
 mod pacer;
 mod securing;
 mod session;

@@ -10,8 +10,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
+use std::sync::{Arc, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use bitvec::vec::BitVec;
@@ -27,6 +26,8 @@ use crate::finding::Finding;
 use crate::gate::{Disk, Refusal, SharedSizes, Watcher};
 use crate::plan::FileSpec;
 use crate::snapshot::{BringBuffers, CopySource, LiveSource, SnapshotError, TapePlaces};
+use crate::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use crate::sync::{Mutex, RwLock};
 use crate::volume::{Fingerprint, Shape, Stage, UnitIndex, UnitSource, VolumeError};
 
 /// How often a write that is held tries again.
@@ -272,6 +273,13 @@ impl VolumeAtT0 {
     #[must_use]
     pub fn secured_units(&self) -> u32 {
         self.securing.status().secured()
+    }
+
+    /// What [`Watcher::before_write`] must not do: others pass before the copy is there.
+    #[cfg(test)]
+    pub(super) fn keep_behind_bit(&self, unit: UnitIndex) -> Option<String> {
+        self.securing.secure_all(unit.0..unit.0 + 1);
+        self.keep(unit).err().map(|error| error.to_string())
     }
 
     /// Copies a unit away before a host writes to it.
