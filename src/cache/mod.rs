@@ -16,10 +16,20 @@ mod granules;
 mod group_sync;
 mod index_format;
 mod kept_files;
+mod medium;
 mod pool;
 mod share;
 mod spill;
 mod usage;
+
+#[cfg(test)]
+mod kept_tests;
+#[cfg(test)]
+mod model_tests;
+#[cfg(test)]
+mod pool_tests;
+#[cfg(test)]
+mod power_tests;
 
 pub use counted_room::CountedRoom;
 pub use error::CacheError;

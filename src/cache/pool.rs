@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use super::body_file::BodyFile;
 use super::counted_room::CountedRoom;
 use super::error::CacheError;
 use super::granules::GRANULE_BYTES;
 use super::kept_files::KeptFiles;
 use super::share::CacheShare;
-use super::spill;
+use super::spill::{self, Spill};
 use super::usage::{OwnerUsage, PoolUsage, RoomUsage, ShareCounters};
 use crate::boot::BootId;
 
@@ -44,7 +43,7 @@ pub struct CachePool {
     name: String,
     /// Held for a few instructions, never while bytes move, and never with another lock taken inside.
     room: Mutex<Room>,
-    spill: Option<Arc<BodyFile>>,
+    spill: Option<Spill>,
     /// Held while the spill changes its length; before `room` and the spill's own lock.
     resizing: Mutex<()>,
     shares: Mutex<Vec<Weak<ShareCounters>>>,
@@ -67,17 +66,16 @@ impl CachePool {
     /// # Errors
     /// When the spill can't be made, or there is no room for it.
     pub fn new(config: PoolConfig) -> Result<Arc<Self>, CacheError> {
-        let disk_limit_granules = config.spill.as_ref().map_or(0, |spill| spill.bytes / GRANULE_BYTES);
-        let spill = config.spill.map(|spill| spill::open(&spill.path, disk_limit_granules)).transpose()?.map(Arc::new);
-        let room = Room {
-            memory_bytes: 0,
-            memory_limit_bytes: config.memory_bytes,
-            disk_granules: 0,
-            disk_limit_granules,
-            kept_granules: 0,
-        };
+        let spill = config.spill.map(|spill| spill::open(&spill.path, spill.bytes / GRANULE_BYTES)).transpose()?;
+        Ok(Self::with_spill(config.name, config.memory_bytes, spill))
+    }
+
+    /// A pool over a spill that is as long as its limit, with no unit in it.
+    pub(super) fn with_spill(name: String, memory_limit_bytes: u64, spill: Option<Spill>) -> Arc<Self> {
+        let disk_limit_granules = spill.as_ref().map_or(0, |spill| spill.bodies().free().end());
+        let room = Room { memory_bytes: 0, memory_limit_bytes, disk_granules: 0, disk_limit_granules, kept_granules: 0 };
         let (resizing, shares) = (Mutex::new(()), Mutex::new(Vec::new()));
-        Ok(Arc::new(Self { name: config.name, room: Mutex::new(room), spill, resizing, shares }))
+        Arc::new(Self { name, room: Mutex::new(room), spill, resizing, shares })
     }
 
     /// Its name in the configuration and in messages.
@@ -174,11 +172,11 @@ impl CachePool {
     pub fn set_limits(&self, memory_bytes: Option<u64>, spill_bytes: Option<u64>) -> Result<(), CacheError> {
         let _resizing = self.resizing.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(bytes) = spill_bytes {
-            let file = self.require_spill()?;
+            let spill = self.require_spill()?;
             let granules = bytes / GRANULE_BYTES;
-            spill::lengthen(file, granules)?;
+            spill.lengthen(granules)?;
             self.room().disk_limit_granules = granules;
-            spill::shorten(file, granules);
+            spill.shorten(granules);
         }
         if let Some(bytes) = memory_bytes {
             self.room().memory_limit_bytes = bytes;
@@ -222,11 +220,11 @@ impl CachePool {
         Ok((CacheShare::kept(self, self.count(owner), reopened.files, reopened.units), reopened.identity))
     }
 
-    fn require_spill(&self) -> Result<&Arc<BodyFile>, CacheError> {
+    fn require_spill(&self) -> Result<&Spill, CacheError> {
         self.spill.as_ref().ok_or_else(|| CacheError::NoSpill { pool: self.name.clone() })
     }
 
-    pub(super) const fn spill(&self) -> Option<&Arc<BodyFile>> {
+    pub(super) const fn spill(&self) -> Option<&Spill> {
         self.spill.as_ref()
     }
 

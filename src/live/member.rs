@@ -1,9 +1,14 @@
 //! A volume of a session: its T0, its tape, and how far that is.
 
+use std::fs::File;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 
 use super::status::{Instant as T0Instant, VolumeStatus};
 use super::view::MemberView;
@@ -75,7 +80,7 @@ impl Member {
         volume.narrow(&preparation.files);
         let (target, manifest) = match sink {
             Sink::File(tape) => (Target::File { tape: tape.clone(), resume: false, sync: true }, Some(Manifest::path_of(tape))),
-            Sink::Pipe(pipe) => (Target::Pipe(open_pipe(pipe)?), None),
+            Sink::Pipe(pipe) => (Target::Pipe(open_pipe(pipe, stop)?), None),
         };
         // Blocks of a destination device are the operator's question to `plan`.
         let session = SessionOptions { manifest, destination: (4096, 0), stop, monitor: &self.progress };
@@ -119,9 +124,24 @@ impl Member {
     }
 }
 
-/// Opens a named pipe for writing; waits for its reader.
-fn open_pipe(path: &std::path::Path) -> Result<Box<dyn Write + Send>, SnapshotError> {
-    let file = std::fs::OpenOptions::new().write(true).open(path);
-    let file = file.map_err(|source| SnapshotError::Io { path: path.to_owned(), action: "opening the pipe", source })?;
-    Ok(Box::new(std::io::BufWriter::with_capacity(1 << 20, file)))
+/// Opens a named pipe for writing; waits for its reader until `stop`.
+fn open_pipe(path: &Path, stop: &AtomicBool) -> Result<Box<dyn Write + Send>, SnapshotError> {
+    let failed = |source| SnapshotError::Io { path: path.to_owned(), action: "opening the pipe", source };
+    loop {
+        match rustix::fs::open(path, OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty()) {
+            Ok(pipe) => {
+                // From here on a slow reader is waited for.
+                let flags = rustix::fs::fcntl_getfl(&pipe).map_err(|errno| failed(errno.into()))?;
+                rustix::fs::fcntl_setfl(&pipe, flags - OFlags::NONBLOCK).map_err(|errno| failed(errno.into()))?;
+                return Ok(Box::new(std::io::BufWriter::with_capacity(1 << 20, File::from(pipe))));
+            }
+            // Nobody reads yet.
+            Err(Errno::NXIO) if stop.load(Ordering::Relaxed) => return Err(SnapshotError::Stopped),
+            Err(Errno::NXIO) => std::thread::sleep(LOOK_FOR_READER),
+            Err(errno) => return Err(failed(errno.into())),
+        }
+    }
 }
+
+/// How often the reader of a pipe is looked for.
+const LOOK_FOR_READER: Duration = Duration::from_millis(20);

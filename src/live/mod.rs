@@ -18,5 +18,5 @@ pub use pacer::Pacer;
 pub use session::Session;
 pub use sessions::{LiveVolume, Sessions, StartError};
 pub use t0::T0Error;
-pub use view::{LiveView, RestoredViews, ViewDevice};
+pub use view::{LiveView, RestoredViews, ViewDevice, note_stop};
 pub use volume_at_t0::{AtT0Parts, Ending, HostCounters, VolumeAtT0};

@@ -1,6 +1,6 @@
 //! A snapshot session: T0 of its volumes, then a thread for each that makes its tape.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -17,7 +17,6 @@ use super::volume_at_t0::{Ending, LossListener};
 use crate::finding::Finding;
 use crate::gate::{Still, VolumeGate};
 use crate::snapshot::{CopySource, SnapshotError};
-use crate::volume::Fingerprint;
 
 /// Over how long the rate is reckoned.
 const RATE_WINDOW: Duration = Duration::from_secs(5);
@@ -198,14 +197,6 @@ impl Session {
         folder.write_record(record).map_err(|source| BeginError::Record { id: self.id, source })
     }
 
-    /// Notes how a clean stop left the images, so that the next start can tell that nobody else changed them.
-    pub(super) fn note_stop(&self, left: &BTreeMap<String, Fingerprint>) {
-        let noted = self.write_record(|record| record.stopped.clone_from(left));
-        if let Err(error) = noted {
-            tracing::warn!(%error, "the views of the session may not come back at the next start");
-        }
-    }
-
     fn views(&self) -> impl Iterator<Item = (&Arc<Member>, &MemberView)> {
         self.members.iter().filter_map(|member| member.view.as_ref().map(|view| (member, view)))
     }
@@ -335,7 +326,7 @@ impl Session {
     }
 
     /// Waits until its threads are gone; after it was ended.
-    pub(super) fn join(&self) {
+    pub fn join(&self) {
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for thread in threads {
             // A thread that panicked has told so.

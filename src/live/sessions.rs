@@ -98,6 +98,10 @@ pub struct Sessions {
     running: Mutex<Running>,
 }
 
+/// Folders of the service's state.
+pub(super) const VIEWS_FOLDER: &str = "views";
+const LAST_WRITES_FOLDER: &str = "last-writes";
+
 /// The configured views, and what is needed to keep them over a restart.
 #[derive(Debug)]
 pub(super) struct Views {
@@ -147,7 +151,7 @@ impl Sessions {
             let made = std::fs::create_dir_all(&path);
             made.map_err(|source| StartError::State { path: path.clone(), source }).map(|()| path)
         };
-        let marks = folder("last-writes")?;
+        let marks = folder(LAST_WRITES_FOLDER)?;
         let mut last_writes = BTreeMap::new();
         for (name, volume) in &self.volumes {
             let path = marks.join(name);
@@ -156,7 +160,7 @@ impl Sessions {
             last_writes.extend(last.map(|last| (name.clone(), last)));
         }
         let live = views.into_iter().map(|view| (view.name().to_owned(), view)).collect();
-        self.views = Some(Views { live, folder: folder("views")?, last_writes });
+        self.views = Some(Views { live, folder: folder(VIEWS_FOLDER)?, last_writes });
         Ok(self)
     }
 

@@ -19,7 +19,6 @@ use super::monitor::Monitor;
 use super::places::{encode_stage, write_stage};
 use super::route::{Place, Route};
 use super::stages::StageTask;
-use super::status::UpdateStatus;
 use crate::aligned::AlignedBuffer;
 use crate::finding::Finding;
 use crate::parallel::run_in_order;
@@ -43,7 +42,6 @@ pub(crate) struct CopyJob<'a> {
     pub(crate) files: &'a [FileSpec],
     pub(crate) tasks: Vec<StageTask>,
     pub(crate) ledger: &'a Ledger,
-    pub(crate) status: &'a [UpdateStatus],
     pub(crate) monitor: &'a dyn Monitor,
     pub(crate) stop: &'a AtomicBool,
     pub(crate) threads: usize,
@@ -89,8 +87,6 @@ impl<'a> Worker<'a> {
             live.pace(bytes);
             return Ok(());
         }
-        let claim = self.job.status[task.file].claim(task.at..task.at + task.units);
-        debug_assert_eq!(claim.units(), task.units, "stages are disjoint, and nobody else claims units of a plain copy");
         // A unit without a body was never written, whatever its bit says.
         let secured =
             self.job.ledger.all_secured(task.slots()) && self.sizes_of(task).iter().all(|&size| size > UNIT_HEADER_BYTES);
@@ -100,7 +96,6 @@ impl<'a> Worker<'a> {
             self.load(task)?;
             self.bring(number, task)?
         };
-        claim.secure();
         tracing::debug!(file = task.file + 1, unit = task.first.0, units = task.units, bytes, "secured");
         self.job.monitor.advance(bytes);
         Ok(())

@@ -144,6 +144,13 @@ impl Ledger {
         BitSlice::<u8, Lsb0>::from_slice(&map[bits..])[units].all()
     }
 
+    /// The first unit that is not secured.
+    pub(crate) fn first_unsecured(&self) -> Option<usize> {
+        let map = self.map.lock().unwrap_or_else(PoisonError::into_inner);
+        let bits = self.tables_at + self.units * (SIZE_BYTES + UnitDigest::BYTES);
+        BitSlice::<u8, Lsb0>::from_slice(&map[bits..])[..self.units].first_zero()
+    }
+
     /// The lengths of units; 0 where none was noted.
     pub(crate) fn sizes(&self, units: Range<usize>) -> Vec<u32> {
         let map = self.map.lock().unwrap_or_else(PoisonError::into_inner);

@@ -30,7 +30,6 @@ use super::prepare::{Preparation, closed_forms};
 use super::route::{Order, PipeOrder, Route};
 use super::source::CopySource;
 use super::stages::{StageTask, stages};
-use super::status::UpdateStatus;
 use super::turnstile::Turnstile;
 use crate::finding::Finding;
 use crate::plan::{LabelKind, PlanBuilder, SizeTable, TapePlan};
@@ -170,12 +169,11 @@ impl Copier<'_> {
 
     /// Brings everything onto the tape and checks it.
     fn fill(&self, tape: &Arc<PartialTape>, ledger: &Arc<Ledger>) -> Result<(TapePlan, Vec<Finding>), SnapshotError> {
-        let status = self.status();
         let planned = self.preparation.plan()?;
         let (plan, raw_slots) = match (&self.preparation.sizes, planned) {
             (Some(sizes), Some(plan)) => {
                 tape.reserve(plan.bytes)?;
-                let job = self.job(ledger, &status, Some(sizes));
+                let job = self.job(ledger, Some(sizes));
                 self.session.monitor.begin("copying", stream_bytes(&plan));
                 let out_of_order = self.volume.live().map(|live| OutOfOrder::begin(live, (tape, ledger), (&plan, sizes), &job));
                 let out_of_order = out_of_order.transpose()?;
@@ -184,7 +182,7 @@ impl Copier<'_> {
                 (plan, raw_slots)
             }
             _ => {
-                let job = self.job(ledger, &status, None);
+                let job = self.job(ledger, None);
                 let route = Route::Discovered { tape, order: Turnstile::new(self.order()?) };
                 self.session.monitor.begin("copying", 0);
                 let raw_slots = copy(&job, &route)?;
@@ -194,7 +192,7 @@ impl Copier<'_> {
                 (plan, [raw_slots, differing].concat())
             }
         };
-        let findings = self.end_of_copy(&status, raw_slots)?;
+        let findings = self.end_of_copy(ledger, raw_slots)?;
         tracing::info!(files = plan.files.len(), bytes = plan.bytes, "all units are secured; writing labels and tape marks");
         write_frame(tape, &plan, &self.labels, &self.preparation.description)?;
         check_tape(tape, &plan, self.options.threads)?;
@@ -205,8 +203,7 @@ impl Copier<'_> {
     fn into_pipe(self, out: Box<dyn Write + Send>) -> Result<SessionResult, SnapshotError> {
         let failed = |source| SnapshotError::Io { path: "memory".into(), action: "making room for the digests", source };
         let ledger = Ledger::in_memory(self.unit_count()).map_err(failed)?;
-        let status = self.status();
-        let job = self.job(&ledger, &status, None);
+        let job = self.job(&ledger, None);
         let pipe = PipeTape::new(out, self.options.plan.block_bytes);
         let (order, labels) = (self.order()?, self.labels.clone());
         let route = Route::Piped {
@@ -216,7 +213,7 @@ impl Copier<'_> {
         let raw_slots = copy(&job, &route)?;
         let Route::Piped { order } = route else { unreachable!("the route was made so") };
         // The end of the tape is written only when the volume is known to have stood still.
-        let findings = self.end_of_copy(&status, raw_slots)?;
+        let findings = self.end_of_copy(&ledger, raw_slots)?;
         let plan = order.into_inner().finish()?;
         let findings = [findings, self.check_discovered(&plan, &ledger)?].concat();
         let manifest = self.manifest(&plan, &ledger, &findings);
@@ -230,11 +227,7 @@ impl Copier<'_> {
         self.preparation.files.iter().map(|file| u64::from(file.units.len())).sum()
     }
 
-    fn status(&self) -> Vec<UpdateStatus> {
-        self.preparation.files.iter().map(|file| UpdateStatus::new(file.units.len())).collect()
-    }
-
-    fn job<'a>(&'a self, ledger: &'a Ledger, status: &'a [UpdateStatus], sizes: Option<&SizeTable>) -> CopyJob<'a> {
+    fn job<'a>(&'a self, ledger: &'a Ledger, sizes: Option<&SizeTable>) -> CopyJob<'a> {
         let tasks: Vec<StageTask> = stages(&self.preparation.files, self.volume.shape().stage_units(), sizes);
         CopyJob {
             source: self.volume,
@@ -242,7 +235,6 @@ impl Copier<'_> {
             files: &self.preparation.files,
             tasks,
             ledger,
-            status,
             monitor: self.session.monitor,
             stop: self.session.stop,
             threads: self.options.threads.max(1),
@@ -284,12 +276,10 @@ impl Copier<'_> {
     }
 
     /// All findings, once every unit is secured and the volume stood still.
-    fn end_of_copy(&self, status: &[UpdateStatus], raw_slots: Vec<Finding>) -> Result<Vec<Finding>, SnapshotError> {
-        for (file, status) in self.preparation.files.iter().zip(status) {
-            if let Some(unit) = status.first_unsecured() {
-                let reason = format!("unit {unit} of {} was never secured, which is an error of this program", file.name);
-                return Err(SnapshotError::Refused(reason));
-            }
+    fn end_of_copy(&self, ledger: &Ledger, raw_slots: Vec<Finding>) -> Result<Vec<Finding>, SnapshotError> {
+        if let Some(slot) = ledger.first_unsecured() {
+            let reason = format!("unit {slot} of the tape was never secured, which is an error of this program");
+            return Err(SnapshotError::Refused(reason));
         }
         self.volume.check_unchanged()?;
         Ok(self.preparation.findings.iter().cloned().chain(raw_slots).collect())

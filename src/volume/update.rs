@@ -150,10 +150,10 @@ impl Volume {
     /// # Errors
     /// When a file can't be written; the image is then as a crash would have left it.
     pub fn close(self) -> Result<(), VolumeError> {
-        if let Source::Compressed(image) = &self.source {
-            image.close()?;
+        match &self.source {
+            Source::Compressed(image) => image.close(),
+            Source::Plain(_) | Source::RawTracks(_) | Source::Blocks(_) => self.sync(),
         }
-        self.sync()
     }
 
     /// Checks that bytes which cover the home address of a track say what it is.
