@@ -20,7 +20,7 @@ use crate::finding::Finding;
 use crate::gate::{Disk, LastWrite, Still, VolumeGate, WriteMark};
 use crate::plan::pattern::{Pattern, Selection};
 use crate::plan::{PlanError, PlanOptions};
-use crate::snapshot::{SnapshotError, SnapshotOptions};
+use crate::snapshot::{Interrupted, LiveSource, SnapshotError, SnapshotOptions};
 use crate::volume::{Fingerprint, UnitSource};
 
 /// A served volume, as sessions know it.
@@ -94,7 +94,7 @@ pub struct Sessions {
     /// The first is the default.
     pools: Vec<Arc<CachePool>>,
     pub(super) views: Option<Views>,
-    threads: usize,
+    pub(super) threads: usize,
     running: Mutex<Running>,
 }
 
@@ -120,8 +120,18 @@ pub(super) struct Place<'a> {
     /// Its volume's number in the request.
     pub(super) number: usize,
     pub(super) folder: Option<&'a KeptFolder>,
-    /// Whether the folder has what an earlier process kept.
-    pub(super) kept: bool,
+    /// What an earlier process left of it.
+    pub(super) left: Left,
+}
+
+/// What an earlier process left of a member.
+pub(super) enum Left {
+    /// Nothing: the session begins.
+    Nothing,
+    /// The originals of a view.
+    View,
+    /// A tape that is not whole, of the volume that was opened with these files.
+    Tape(Interrupted, Fingerprint),
 }
 
 impl Sessions {
@@ -180,7 +190,7 @@ impl Sessions {
         let pool = self.pool(request.cache.as_deref())?;
         let gates = request.volumes.iter().map(|volume| Ok(Arc::clone(&self.volume(&volume.volume)?.gate)));
         let gates = gates.collect::<Result<Vec<_>, StartError>>()?;
-        let pacer = Arc::new(Pacer::new(request.pace, gates));
+        let pacer = Arc::new(Pacer::new(request.pace, &gates));
         let id = {
             let mut running = self.running();
             running.next += 1;
@@ -202,10 +212,10 @@ impl Sessions {
         folder: Option<KeptFolder>,
         frozen: Option<&Still>,
     ) -> Result<Arc<Session>, StartError> {
-        let places = (0..).map(|number| Place { id, number, folder: folder.as_ref(), kept: false });
+        let places = (0..).map(|number| Place { id, number, folder: folder.as_ref(), left: Left::Nothing });
         let members = request.volumes.iter().zip(places).map(|(volume, place)| {
             let sink = volume.tape.as_deref().map(sink).transpose()?;
-            self.member(&place, (&request, volume), sink, (pool, &pacer))
+            self.member(place, (&request, volume), sink, (pool, &pacer))
         });
         let members = members.collect::<Result<Vec<_>, StartError>>()?;
         let session = Session::new(id, request, members, pacer, folder);
@@ -214,17 +224,16 @@ impl Sessions {
         Ok(session)
     }
 
-    /// The folder of a session whose views survive a restart of the service.
+    /// The folder of a session that survives a restart of the service: one with a tape image, or with views whose
+    /// originals are kept on disk.
     fn folder_for(
         &self,
         id: SessionId,
         request: &SessionRequest,
         pool: &Arc<CachePool>,
     ) -> Result<Option<KeptFolder>, StartError> {
-        let Some(views) = self.views.as_ref().filter(|_| request.volumes.iter().any(|volume| volume.view.is_some())) else {
-            return Ok(None);
-        };
-        if !pool.has_spill() {
+        let Some(views) = &self.views else { return Ok(None) };
+        if request.volumes.iter().any(|volume| volume.view.is_some()) && !pool.has_spill() {
             return Ok(None);
         }
         let made = KeptFolder::create(&views.folder, id, request.durable);
@@ -247,24 +256,29 @@ impl Sessions {
 
     pub(super) fn member(
         &self,
-        place: &Place<'_>,
+        place: Place<'_>,
         (request, asked): (&SessionRequest, &VolumeRequest),
         sink: Option<Sink>,
         (pool, pacer): (&Arc<CachePool>, &Arc<Pacer>),
     ) -> Result<Member, StartError> {
         let LiveVolume { gate, image, fingerprint, findings } = self.volume(&asked.volume)?.clone();
         let options = options(request, asked, self.threads)?;
-        let view = self.view(place, (request, asked), &gate, pool)?;
-        if !place.kept && (sink.is_some() || view.is_none()) {
+        let view = self.view(&place, (request, asked), &gate, pool)?;
+        if matches!(place.left, Left::Nothing) && (sink.is_some() || view.is_none()) {
             let trial = Trial { disk: gate.disk(), image: &image, fingerprint: &fingerprint, findings: &findings };
             trial.refuse_early(&options, gate.sizes(), sink.as_ref())?;
         }
         let owner = format!("session {}", place.id);
         let cache = match place.folder.filter(|_| view.is_some()).map(|folder| folder.originals(place.number)) {
             None => pool.share(&owner),
-            Some(index) if place.kept => pool.reopen_share(&owner, &index)?.0,
+            Some(index) if matches!(place.left, Left::View) => pool.reopen_share(&owner, &index)?.0,
             Some(index) if request.durable => pool.durable_share(&owner, &index, &asked.volume)?,
             Some(index) => pool.kept_share(&owner, &index, &asked.volume)?,
+        };
+        let (fingerprint, interrupted, kept) = match place.left {
+            Left::Nothing => (fingerprint, None, false),
+            Left::View => (fingerprint, None, true),
+            Left::Tape(interrupted, at_t0) => (at_t0, Some(interrupted), false),
         };
         let parts = AtT0Parts {
             disk: Arc::clone(gate.disk()),
@@ -276,9 +290,14 @@ impl Sessions {
             on_error: request.on_error,
             pacer: Arc::clone(pacer),
         };
-        let at_t0 = if place.kept { VolumeAtT0::take_up(parts) } else { VolumeAtT0::new(parts) };
+        let at_t0 = if kept { VolumeAtT0::take_up(parts) } else { VolumeAtT0::new(parts) };
+        let begun = interrupted.map(|interrupted| {
+            // What is on the tape needs no protection any more; the rest has not changed since T0.
+            at_t0.narrow(&interrupted.preparation.files, &|slot| interrupted.on_tape[slot]);
+            interrupted.preparation
+        });
         let (progress, result) = (Progress::default(), Mutex::default());
-        Ok(Member { gate, at_t0: Arc::new(at_t0), sink, view, options, progress, result })
+        Ok(Member { gate, at_t0: Arc::new(at_t0), sink, view, options, progress, begun: Mutex::new(begun), result })
     }
 
     /// The view of a volume of a session, if it asks for one.
@@ -321,7 +340,7 @@ impl Sessions {
             None => return refused(format!("{name} is writable, which takes a cache with a spill; {} has none", pool.name())),
             Some(folder) => {
                 let (path, shape, room) = (folder.writes(place.number), *live.device.shape(), pool.counted_room(&owner)?);
-                let overlay = if place.kept {
+                let overlay = if matches!(place.left, Left::View) {
                     Overlay::reopen(&path, shape, room, request.durable)
                 } else {
                     Overlay::create(&path, shape, room, request.durable)
@@ -330,7 +349,7 @@ impl Sessions {
             }
         };
         let view = MemberView::new(live.clone(), serial, overlay, reservation);
-        if !place.kept {
+        if matches!(place.left, Left::Nothing) {
             view.refuse_early(&**gate.disk()).map_err(|error| StartError::Refused(error.to_string()))?;
         }
         if place.folder.is_none() {
@@ -370,7 +389,7 @@ pub(super) fn sink(path: &Path) -> Result<Sink, StartError> {
     }
 }
 
-fn options(request: &SessionRequest, asked: &VolumeRequest, threads: usize) -> Result<SnapshotOptions, StartError> {
+pub(super) fn options(request: &SessionRequest, asked: &VolumeRequest, threads: usize) -> Result<SnapshotOptions, StartError> {
     let patterns = |texts: &[String]| {
         let parse = |text: &String| text.parse::<Pattern>().map_err(|error| StartError::Refused(error.to_string()));
         texts.iter().map(parse).collect::<Result<Vec<_>, _>>()

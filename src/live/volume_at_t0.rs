@@ -188,6 +188,10 @@ impl VolumeAtT0 {
             return;
         }
         self.ended.store(true, Ordering::Release);
+        // First the session forgets what would bring it back after a restart, then writes pass unprotected.
+        if let (Some(reason), Some(listener)) = (lost, self.listener.get().and_then(Weak::upgrade)) {
+            listener.lost(&reason);
+        }
         // Whoever waits for a claim goes on.
         self.securing.secure_all(0..self.disk.shape().units());
         if let Some(cache) = self.cache.write().unwrap_or_else(PoisonError::into_inner).take() {
@@ -196,9 +200,6 @@ impl VolumeAtT0 {
             if many && let Err(error) = let_go.spawn(move || drop(cache)) {
                 tracing::debug!(%error, "originals were let go without a thread");
             }
-        }
-        if let (Some(reason), Some(listener)) = (lost, self.listener.get().and_then(Weak::upgrade)) {
-            listener.lost(&reason);
         }
     }
 

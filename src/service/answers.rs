@@ -7,8 +7,11 @@ use anyhow::anyhow;
 use super::control::Answer;
 use super::gateway::Gateway;
 use super::library;
-use super::protocol::{ClientStatus, DiskStatus, OwnerStatus, PoolStatus, Reply, Request, ServiceStatus};
+use super::opened_volume::OpenedVolume;
+use super::protocol::{ClientStatus, ConnectionStatus, DiskStatus, OwnerStatus, PoolStatus, Reply, Request, ServiceStatus};
 use crate::cache::CachePool;
+use crate::channel::shared_device::{self, StatusHandle};
+use crate::gate::VolumeGate;
 use crate::live::Session;
 use crate::live::status::SessionId;
 use crate::volume::Shape;
@@ -109,49 +112,93 @@ impl Gateway {
         Ok(Reply::Done)
     }
 
+    /// Volumes in the order of the configuration, then views.
     fn disks(&self) -> Vec<DiskStatus> {
-        let disk = |volume: &super::opened_volume::OpenedVolume| {
-            let (config, gate, image) = (volume.config(), volume.gate(), volume.volume());
-            let activity = gate.activity();
+        let volumes = self.volumes().iter().map(|volume| {
+            let (config, image) = (volume.config(), volume.volume());
             DiskStatus {
-                name: config.name.clone(),
-                view_of: None,
                 device: config.device.map(|device| device.to_string()),
                 image: Some(config.image.clone()),
                 format: Some(image.format().to_string()),
-                kind: match image.shape() {
-                    Shape::Ckd(geometry) => geometry.device().to_string(),
-                    Shape::FixedBlock(_) => "fba".to_owned(),
-                },
-                units: image.shape().units(),
-                writable: gate.disk().is_writable(),
-                ready: gate.disk().is_ready(),
-                frozen: self.freezes.is_frozen(&config.name),
-                reads: activity.reads,
-                writes: activity.writes,
-                since_last_write_ms: activity.since_last_write_ms,
-                held: activity.held,
-                unmeasured_units: gate.sizes().stale_units(),
                 room_bytes: image.room().map(|room| room.left_bytes()),
-                failure: volume.failure(),
+                failure: volume.failure().or_else(|| self.suspect(&config.name)),
+                ..self.disk(volume.gate())
             }
-        };
-        self.volumes.iter().map(disk).collect()
+        });
+        let views = self.views().iter().map(|(config, view)| DiskStatus {
+            view_of: Some(config.of.clone()),
+            device: config.device.map(|device| device.to_string()),
+            session: view.device.session(),
+            // Its originals have lengths, and it has none of its own.
+            unmeasured_units: 0,
+            failure: self.suspect(&config.name),
+            ..self.disk(&view.gate)
+        });
+        volumes.chain(views).collect()
+    }
+
+    /// What its gate tells of a volume or view.
+    fn disk(&self, gate: &VolumeGate) -> DiskStatus {
+        let (disk, activity) = (gate.disk(), gate.activity());
+        DiskStatus {
+            name: gate.name().to_owned(),
+            view_of: None,
+            device: None,
+            image: None,
+            format: None,
+            kind: match disk.shape() {
+                Shape::Ckd(geometry) => geometry.device().to_string(),
+                Shape::FixedBlock(_) => "fba".to_owned(),
+            },
+            units: disk.shape().units(),
+            writable: disk.is_writable(),
+            ready: disk.is_ready(),
+            frozen: self.freezes.is_frozen(gate.name()),
+            reads: activity.reads,
+            writes: activity.writes,
+            since_last_write_ms: activity.since_last_write_ms,
+            held: activity.held,
+            unmeasured_units: gate.sizes().stale_units(),
+            room_bytes: None,
+            session: None,
+            failure: None,
+        }
+    }
+
+    /// Why the shared-device server doubts the content of a disk.
+    fn suspect(&self, disk: &str) -> Option<String> {
+        self.shared_device()?.devices().find(|device| device.gate().name() == disk)?.suspect()
     }
 
     fn clients(&self) -> Vec<ClientStatus> {
-        let of_volume = |volume: &super::opened_volume::OpenedVolume| {
-            let name = volume.config().name.clone();
-            volume.gate().clients().into_iter().map(move |client| ClientStatus {
-                disk: name.clone(),
+        let connections = self.shared_device().map(StatusHandle::clients).unwrap_or_default();
+        let connection = |disk: &str, client: &str| {
+            let named = |known: &&shared_device::ClientStatus| known.disk == disk && known.name() == client;
+            connections.iter().find(named).map(|known| ConnectionStatus {
+                peer: known.peer.clone(),
+                since: known.since.clone(),
+                may_write: known.may_write,
+                holding: known.holding,
+                reads: known.reads,
+                writes: known.writes,
+                held_writes: known.held_writes,
+                failed_writes: known.failed_writes,
+            })
+        };
+        let gates = self.volumes().iter().map(OpenedVolume::gate).chain(self.views().iter().map(|(_, view)| &view.gate));
+        let mut clients = Vec::new();
+        for gate in gates {
+            let mut of_disk = gate.clients();
+            of_disk.sort_by(|one, other| one.name.cmp(&other.name));
+            clients.extend(of_disk.into_iter().map(|client| ClientStatus {
+                connection: connection(gate.name(), &client.name),
+                disk: gate.name().to_owned(),
                 client: client.name,
                 in_channel_program: client.in_bracket,
                 reserved: client.reserved,
                 gone_ms: client.gone_for.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
-            })
-        };
-        let mut clients: Vec<_> = self.volumes.iter().flat_map(of_volume).collect();
-        clients.sort();
+            }));
+        }
         clients
     }
 }

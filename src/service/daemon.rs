@@ -10,10 +10,11 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
 use super::config::Config;
 use super::control::{ControlServer, Listeners};
+use super::front_ends::FrontEnds;
 use super::gateway::Gateway;
 use super::stopping::{Stopping, stopped};
 use super::{systemd, upkeep};
@@ -47,22 +48,41 @@ fn run(runtime: &Runtime, gateway: &Arc<Gateway>, out: &mut dyn Write) -> anyhow
     let watched = Arc::clone(gateway);
     serving.spawn_on(systemd::watchdog(move || watched.is_alive(), stopping.subscribe()), runtime.handle());
 
-    let ready = format!("{} volumes; control {}", gateway.volumes().len(), config.control.socket.display());
-    writeln!(out, "tapegate is ready: {ready}").and_then(|()| out.flush()).context("saying that the service is ready failed")?;
-    systemd::ready(&ready);
-    runtime.block_on(stopped(&mut stopping.subscribe()));
-    tracing::info!("stopping");
-    systemd::stopping();
-    runtime.block_on(async {
-        let answers = async {
-            while serving.join_next().await.is_some() {}
-            control.await
-        };
-        if tokio::time::timeout(LAST_ANSWERS, answers).await.is_err() {
-            tracing::warn!("answers on the control interface took too long, and were broken off");
+    let front_ends = match runtime.block_on(FrontEnds::open(gateway)) {
+        Ok(front_ends) => front_ends,
+        Err(error) => {
+            stopping.stop();
+            runtime.block_on(last_answers(serving, control));
+            return Err(error);
         }
-    });
-    Ok(())
+    };
+    let mut told = vec![format!("{} volumes", gateway.volumes().len())];
+    told.extend(front_ends.told.iter().cloned());
+    let told = format!("{}; control {}", told.join(", "), config.control.socket.display());
+    let ready = writeln!(out, "tapegate is ready: {told}").and_then(|()| out.flush());
+    if ready.is_ok() {
+        systemd::ready(&told);
+        runtime.block_on(stopped(&mut stopping.subscribe()));
+    }
+    tracing::info!("stopping");
+    stopping.stop();
+    systemd::stopping();
+    // A freeze would keep clients inside their channel programs.
+    gateway.freezes.thaw(&[]);
+    let closed = runtime.block_on(front_ends.close());
+    runtime.block_on(last_answers(serving, control));
+    ready.context("saying that the service is ready failed").and(closed)
+}
+
+/// Lets answers under way come to their end.
+async fn last_answers(mut serving: JoinSet<()>, control: JoinHandle<()>) {
+    let answers = async {
+        while serving.join_next().await.is_some() {}
+        control.await
+    };
+    if tokio::time::timeout(LAST_ANSWERS, answers).await.is_err() {
+        tracing::warn!("answers on the control interface took too long, and were broken off");
+    }
 }
 
 /// The first SIGTERM or SIGINT stops in order, the second at once. SIGHUP does nothing: a new configuration needs a new

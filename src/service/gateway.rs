@@ -2,21 +2,23 @@
 //!
 //! It is plain threads and files. The [`daemon`](super::daemon) puts front-ends and the control interface around it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 
-use super::config::{CacheConfig, Config};
+use super::config::{CacheConfig, Config, ViewConfig};
 use super::freezes::{self, Freezes};
 use super::opened_volume::OpenedVolume;
 use super::state_folder::StateFolder;
 use super::stopping::Stopping;
 use crate::cache::{CachePool, PoolConfig, SpillConfig};
+use crate::channel::shared_device::StatusHandle;
 use crate::gate::VolumeGate;
 use crate::live::status::{Consistency, SessionId, SessionRequest};
-use crate::live::{Session, Sessions};
+use crate::live::{LiveView, Session, Sessions};
 
 /// What a service has open.
 #[derive(Debug)]
@@ -25,7 +27,9 @@ pub struct Gateway {
     pub(super) state: StateFolder,
     pub(super) volumes: Vec<OpenedVolume>,
     pub(super) pools: Vec<Arc<CachePool>>,
+    views: Vec<(ViewConfig, LiveView)>,
     pub(super) sessions: Sessions,
+    shared_device: OnceLock<StatusHandle>,
     pub(super) freezes: Arc<Freezes>,
     pub(super) stopping: Stopping,
     pub(super) since: jiff::Timestamp,
@@ -44,9 +48,20 @@ impl Gateway {
         let pools = config.caches.iter().map(pool).collect::<anyhow::Result<Vec<_>>>()?;
         let pools = if pools.is_empty() { vec![pool(&CacheConfig::default())?] } else { pools };
         let live = volumes.iter().map(OpenedVolume::live).collect();
+        let view = |view: &ViewConfig| {
+            let volume = volumes.iter().find(|volume| volume.config().name == view.of);
+            // The configuration was checked, and its volumes are all open.
+            volume.map(|volume| (view.clone(), LiveView::new(&view.name, volume.gate(), view.writable)))
+        };
+        let views: Vec<_> = config.views.iter().filter_map(view).collect();
         let threads = crate::parallel::default_threads();
         let sessions = Sessions::new(live, pools.clone(), state.next_session()?, threads);
+        let sessions = sessions.with_views(views.iter().map(|(_, view)| view.clone()).collect(), state.path())?;
+        // Each tells itself what becomes of it; no front-end is open yet.
+        sessions.restore_views();
         Ok(Arc::new(Self {
+            views,
+            shared_device: OnceLock::new(),
             config,
             state,
             volumes,
@@ -69,6 +84,23 @@ impl Gateway {
     #[must_use]
     pub fn volumes(&self) -> &[OpenedVolume] {
         &self.volumes
+    }
+
+    /// The snapshot views.
+    #[must_use]
+    pub(super) fn views(&self) -> &[(ViewConfig, LiveView)] {
+        &self.views
+    }
+
+    /// Lets the gateway look at the clients of the shared-device server.
+    pub(super) fn set_shared_device(&self, status: StatusHandle) {
+        // There is one server in the life of a gateway.
+        let _first = self.shared_device.set(status);
+    }
+
+    /// The shared-device server, if it is open.
+    pub(super) fn shared_device(&self) -> Option<&StatusHandle> {
+        self.shared_device.get()
     }
 
     /// Whether the locks of all volumes can be had, which is what the watchdog wants to know.
@@ -103,7 +135,12 @@ impl Gateway {
     ///
     /// # Errors
     /// When it was not started; hosts noticed nothing.
-    pub(super) fn start_session(&self, request: SessionRequest) -> anyhow::Result<Arc<Session>> {
+    pub(super) fn start_session(&self, mut request: SessionRequest) -> anyhow::Result<Arc<Session>> {
+        for asked in &mut request.volumes {
+            let Some((view, _)) = self.views.iter().find(|(view, _)| asked.view.as_ref() == Some(&view.name)) else { continue };
+            asked.view_volser = asked.view_volser.take().or_else(|| view.volser.map(|volser| volser.to_string()));
+            request.cache = request.cache.take().or_else(|| view.cache.clone());
+        }
         let session = match request.consistency {
             Consistency::Host => {
                 let names: Vec<String> = request.volumes.iter().map(|volume| volume.volume.clone()).collect();
@@ -152,18 +189,25 @@ impl Gateway {
             // A thread that panicked has told so.
             let _told = thread.join();
         }
-        for session in self.sessions.list().into_iter().filter(|session| !session.state.is_over()) {
-            if let Some(session) = self.sessions.get(session.id) {
-                session.cancel();
-            }
+        // A session with a view goes on after the next start.
+        let goes_on = |session: &Session| session.request().volumes.iter().any(|volume| volume.view.is_some());
+        let running = self.sessions.list().into_iter().filter(|session| !session.state.is_over());
+        for session in running.filter_map(|session| self.sessions.get(session.id)).filter(|session| !goes_on(session)) {
+            session.cancel();
+            session.join();
         }
         let mut first = Ok(());
+        let mut left = BTreeMap::new();
         for volume in &self.volumes {
-            if let Err(error) = volume.close(self.state.path()) {
-                tracing::error!("{error:#}");
-                first = first.and(Err(error));
+            match volume.close(self.state.path()) {
+                Ok(image) => drop(left.insert(volume.config().name.clone(), image)),
+                Err(error) => {
+                    tracing::error!("{error:#}");
+                    first = first.and(Err(error));
+                }
             }
         }
+        self.sessions.note_stop(&left);
         first
     }
 }

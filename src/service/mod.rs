@@ -18,6 +18,7 @@ pub mod config;
 pub mod control;
 pub mod daemon;
 mod freezes;
+mod front_ends;
 mod gateway;
 pub mod library;
 pub mod network;

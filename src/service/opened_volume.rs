@@ -11,7 +11,7 @@ use super::config::VolumeConfig;
 use super::size_file::{self, CleanMark};
 use crate::gate::{LiveSizes, Still, StillLimits, VolumeGate, Watcher};
 use crate::live::LiveVolume;
-use crate::volume::{UnitIndex, Volume};
+use crate::volume::{Fingerprint, UnitIndex, Volume};
 
 /// A served volume.
 #[derive(Debug)]
@@ -133,10 +133,11 @@ impl OpenedVolume {
     }
 
     /// Closes the image after its front-ends are gone: everything is on stable storage then, and its size table is kept.
+    /// Gives the identity that it was left with.
     ///
     /// # Errors
     /// When something could not be written.
-    pub fn close(&self, state: &Path) -> anyhow::Result<()> {
+    pub fn close(&self, state: &Path) -> anyhow::Result<Fingerprint> {
         // Nobody comes in any more; who hangs in a channel program has been told that it ends.
         let limits = StillLimits { attempt: Duration::from_secs(1), limit: Duration::from_secs(5), ..StillLimits::default() };
         let still = match Still::of(std::slice::from_ref(&self.gate), limits) {
@@ -150,13 +151,14 @@ impl OpenedVolume {
         self.volume.close().with_context(|| self.config.name.clone())?;
         let image = self.volume.current_fingerprint().with_context(|| self.config.name.clone())?;
         if still.is_none() {
-            return Ok(());
+            return Ok(image);
         }
         let path = size_file::path_of(state, &self.config.name);
         if self.mark.is_clean() && self.gate.sizes().stale_units() == self.volume.shape().units() {
-            return Ok(());
+            return Ok(image);
         }
         size_file::save(&path, &image, self.volume.shape().units(), &sizes)
-            .with_context(|| format!("{}: writing the size table failed", path.display()))
+            .with_context(|| format!("{}: writing the size table failed", path.display()))?;
+        Ok(image)
     }
 }

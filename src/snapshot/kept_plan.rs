@@ -12,7 +12,6 @@ use tapegate_formats::volume::name::{DsName, Volser};
 
 use super::error::SnapshotError;
 use super::ledger::Ledger;
-use super::options::SnapshotOptions;
 use super::prepare::Preparation;
 use crate::catalog::Extent;
 use crate::finding::{Finding, Grade};
@@ -26,8 +25,6 @@ const FORMAT: u32 = 1;
 #[serde(deny_unknown_fields)]
 struct KeptPlan {
     format: u32,
-    t0: i64,
-    consistency: Option<String>,
     /// EBCDIC, as numbers: a serial can hold anything.
     volume_volser: Option<Vec<u8>>,
     tape_volser: Vec<u8>,
@@ -55,11 +52,9 @@ pub(super) fn plan_path(tape: &Path) -> PathBuf {
 }
 
 /// Keeps the plan; whole or not at all.
-pub(super) fn keep(tape: &Path, preparation: &Preparation, options: &SnapshotOptions) -> Result<(), SnapshotError> {
+pub(super) fn keep(tape: &Path, preparation: &Preparation) -> Result<(), SnapshotError> {
     let kept = KeptPlan {
         format: FORMAT,
-        t0: options.t0,
-        consistency: options.consistency.clone(),
         volume_volser: preparation.volume_volser.map(|volser| volser.as_ebcdic().to_vec()),
         tape_volser: preparation.tape_volser.as_ebcdic().to_vec(),
         description: preparation.description.clone(),
@@ -73,13 +68,13 @@ pub(super) fn keep(tape: &Path, preparation: &Preparation, options: &SnapshotOpt
     std::fs::write(&new, bytes).and_then(|()| std::fs::rename(&new, &path)).map_err(failed)
 }
 
-/// Reads the plan that an interrupted session kept, with the lengths that its journal has; gives T0 and consistency too.
+/// Reads the plan that an interrupted session kept, with the lengths that its journal has.
 pub(super) fn read(
     tape: &Path,
     plan: PlanOptions,
     ledger: impl FnOnce(u64) -> Result<Ledger, SnapshotError>,
     volume_units: u32,
-) -> Result<(Preparation, Ledger, i64, Option<String>), SnapshotError> {
+) -> Result<(Preparation, Ledger), SnapshotError> {
     let path = plan_path(tape);
     let refuse = |reason: &str| SnapshotError::Journal { path: path.clone(), reason: reason.to_owned() };
     let bytes = std::fs::read(&path).map_err(|_| refuse("the session ended before its tape was planned"))?;
@@ -107,7 +102,7 @@ pub(super) fn read(
         findings: findings.collect(),
         options: plan,
     };
-    Ok((preparation, ledger, kept.t0, kept.consistency))
+    Ok((preparation, ledger))
 }
 
 impl KeptFile {

@@ -211,6 +211,14 @@ impl Ledger {
         bytes.as_chunks().0.iter().map(|bytes| UnitDigest(*bytes)).collect()
     }
 
+    /// Brings the journal to stable storage.
+    ///
+    /// # Errors
+    /// When the medium fails.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        self.map.lock().unwrap_or_else(PoisonError::into_inner).flush()
+    }
+
     /// Removes the journal: its tape is complete, or will not be.
     pub(crate) fn discard(self) {
         if let Some(path) = &self.path {

@@ -106,15 +106,14 @@ pub fn interrupted_t0(tape: &Path) -> Result<i64, SnapshotError> {
 pub(crate) struct Interrupted {
     /// What was prepared at T0.
     pub(crate) preparation: Preparation,
-    /// T0, in seconds since 1970.
-    pub(crate) t0: i64,
-    /// Which instant that was.
-    pub(crate) consistency: Option<String>,
     /// A bit for each unit of each file, in tape order: whether it is on the tape.
     pub(crate) on_tape: BitVec,
 }
 
-/// Reads what a live session left beside its tape of a volume of `volume_units`; [`run`] goes on with it.
+/// Takes up what a live session left beside its tape of a volume of `volume_units`; [`run`] goes on with it.
+///
+/// The plan goes with that: until [`run`] has the places of the tape again, originals wait in the cache, and would be lost
+/// if the process were killed. So it can be taken up once more only after it has kept a new plan.
 ///
 /// # Errors
 /// When there is nothing from which it could be resumed.
@@ -125,8 +124,10 @@ pub(crate) fn interrupted(tape: &Path, plan: PlanOptions, volume_units: u32) -> 
         let identity = Ledger::read_identity(&path).map_err(|_| refuse("there is no journal"))?;
         Ledger::reopen(&path, &identity, units).map_err(|_| refuse("it is damaged or in use"))
     };
-    let (preparation, ledger, t0, consistency) = kept_plan::read(tape, plan, reopen, volume_units)?;
-    Ok(Interrupted { preparation, t0, consistency, on_tape: ledger.secured_bits() })
+    let (preparation, ledger) = kept_plan::read(tape, plan, reopen, volume_units)?;
+    let path = plan_path(tape);
+    std::fs::remove_file(&path).map_err(|source| SnapshotError::Io { path, action: "taking up the plan", source })?;
+    Ok(Interrupted { preparation, on_tape: ledger.secured_bits() })
 }
 
 /// Removes what an interrupted run left of a tape that nobody will go on with.
@@ -180,7 +181,15 @@ impl Copier<'_> {
         let (plan, findings) = match made {
             Ok(made) => made,
             Err(error) => {
-                if !error.leaves_journal() {
+                if matches!(error, SnapshotError::Stopped) && self.volume.live().is_some() {
+                    // A clean stop is taken up after a restart of the machine too.
+                    tape.sync()?;
+                    ledger.sync().map_err(|source| SnapshotError::Io {
+                        path: journal_path(target),
+                        action: "syncing the journal",
+                        source,
+                    })?;
+                } else if !error.leaves_journal() {
                     tape.discard();
                     ledger.discard();
                     discard_interrupted(target);
@@ -217,11 +226,10 @@ impl Copier<'_> {
                     Some(live) => {
                         ledger.set_all_sizes(&self.preparation.files, sizes);
                         let out_of_order = OutOfOrder::begin(live, (tape, ledger), (&plan, sizes), &job)?;
+                        // All originals are on the tape: from here on the session can be resumed.
+                        kept_plan::keep(target, &self.preparation)?;
                         if resume {
                             check_secured(&job, &route)?;
-                        } else {
-                            // All originals are on the tape: from here on the session can be resumed.
-                            kept_plan::keep(target, &self.preparation, self.options)?;
                         }
                         Some(out_of_order)
                     }

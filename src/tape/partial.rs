@@ -159,6 +159,14 @@ impl PartialTape {
         &self.path
     }
 
+    /// Brings what was written so far to stable storage.
+    ///
+    /// # Errors
+    /// When the medium fails.
+    pub fn sync(&self) -> Result<(), TapeError> {
+        self.file.sync_data().map_err(|source| self.io("syncing it", source))
+    }
+
     /// Brings the tape to stable storage (if `sync`) and gives it its name.
     ///
     /// # Errors

@@ -10,6 +10,8 @@ use rustix::fs::{FlockOperation, flock};
 use tapegate_formats::dasd::null_track::NullFormat;
 use tapegate_formats::dasd::track::END_MARK;
 
+use super::editor::Editor;
+use super::opened::Source;
 use super::round_trip_tests::{home, track};
 use super::writable_images::{Sample, all};
 use super::*;
@@ -282,4 +284,83 @@ fn a_write_changes_the_fingerprint_of_now_and_not_that_of_then() {
         assert_eq!(volume.fingerprint(), &then);
         volume.check_unchanged().unwrap();
     }
+}
+
+/// The book of a compressed volume that is written.
+fn editor(volume: &Volume) -> &Editor {
+    let Source::Compressed(image) = &volume.source else { panic!("a compressed image") };
+    image.top().editor().unwrap()
+}
+
+#[test]
+fn a_write_without_room_changes_nothing_and_succeeds_when_there_is_room_again() {
+    let sample = all().swap_remove(3);
+    let volume = sample.open_for_update();
+    // A track that does not shrink.
+    let noise = |unit: u32, seed: u32| -> Vec<u8> {
+        let mut state = seed + 1;
+        let mut next = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 24) as u8
+        };
+        let mut slot = track(home(&sample.shape, unit), [0; 8], &[(Vec::new(), (0..3000).map(|_| next()).collect())]);
+        slot.extend(END_MARK);
+        slot.resize(4096, 0);
+        slot
+    };
+    let limit = volume.room().unwrap().size_bytes + 20_000;
+    editor(&volume).space().set_limit(limit);
+    let mut full = None;
+    for unit in 0..15 {
+        let before = sample.slots(&volume)[unit as usize].clone();
+        match volume.write_slot(UnitIndex(unit), 0, &noise(unit, unit)) {
+            Ok(()) => {}
+            Err(VolumeError::NoRoom { needed_bytes, size_bytes, limit_bytes, .. }) => {
+                assert!(size_bytes + needed_bytes > limit_bytes && limit_bytes == limit);
+                assert!(sample.slots(&volume)[unit as usize] == before);
+                full = Some(unit);
+                break;
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+    let full = full.unwrap();
+    assert!(fs::metadata(&sample.written).unwrap().len() <= limit);
+    let null_of = |unit| {
+        let mut slot = vec![0; 4096];
+        NullFormat::Empty.fill(home(&sample.shape, unit), &mut slot).unwrap();
+        slot
+    };
+    volume.write_slot(UnitIndex(1), 0, &null_of(1)).unwrap();
+    // The room that a null track leaves is had by a sync that comes by itself, and so is that of each image replaced.
+    for round in 0..3 {
+        volume.write_slot(UnitIndex(0), 0, &noise(0, 100 + round)).unwrap();
+    }
+    volume.write_slot(UnitIndex(2), 0, &null_of(2)).unwrap();
+    volume.write_slot(UnitIndex(full), 0, &noise(full, 7)).unwrap();
+    volume.close().unwrap();
+    check_closed(&sample);
+}
+
+#[test]
+fn space_is_not_free_while_somebody_reads_it() {
+    let sample = all().swap_remove(3);
+    let volume = sample.open_for_update();
+    volume.write_slot(UnitIndex(0), 40, &[1; 60]).unwrap();
+    volume.sync().unwrap();
+    volume.write_slot(UnitIndex(0), 40, &[2; 60]).unwrap();
+    let retired = volume.room().unwrap().unsynced_bytes;
+    assert!(retired > 0);
+    let Source::Compressed(image) = &volume.source else { panic!("a compressed image") };
+    std::thread::scope(|scope| {
+        let reading = image.top().hold();
+        let sync = scope.spawn(|| volume.sync().unwrap());
+        for _ in 0..10_000 {
+            assert_eq!(volume.room().unwrap().unsynced_bytes, retired);
+            std::thread::yield_now();
+        }
+        drop(reading);
+        sync.join().unwrap();
+    });
+    assert_eq!(volume.room().unwrap().unsynced_bytes, 0);
 }

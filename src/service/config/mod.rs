@@ -19,6 +19,7 @@ pub use problem::ConfigError;
 pub use volume::{AccessRight, DeviceNumber, Right, ViewConfig, VolumeConfig, access_of};
 
 use super::network::Network;
+use crate::channel::shared_device::Listener;
 
 /// The configuration of a service, whole and checked; all paths are absolute.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,15 +71,15 @@ pub struct TcpControl {
 /// The shared-device server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SharedDeviceConfig {
-    /// Addresses and ports.
-    pub listen: Vec<SocketAddr>,
+    /// Addresses and ports, and sockets in the file system.
+    pub listen: Vec<Listener>,
     /// Who may connect.
     pub allow: Vec<Network>,
     /// Connections at once.
     pub connections: usize,
     /// When writes reach stable storage: the protocol has no flush.
     pub sync: SyncRule,
-    /// How long a write may be held before its client's connection would be given up.
+    /// How long a write that an image can't take is held and tried again, before it is given up.
     pub hold_limit: Duration,
 }
 
@@ -100,6 +101,8 @@ pub struct FilesConfig {
     pub mount: PathBuf,
     /// Whether other users than the service's may open the files.
     pub allow_other: bool,
+    /// Permission bits of the files.
+    pub mode: u16,
 }
 
 /// A pool of the original-data cache.
