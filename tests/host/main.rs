@@ -4,6 +4,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod conversation;
 mod front_ends;
 mod guest_program;
 mod hercules;
