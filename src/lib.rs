@@ -4,8 +4,10 @@
 //! → [`tape`], and [`restore`] back. Each knows only those before it.
 
 mod aligned;
+mod boot;
 pub mod cache;
 pub mod catalog;
+pub mod channel;
 pub mod cli;
 pub mod finding;
 pub mod gate;
@@ -14,6 +16,7 @@ mod named_file;
 mod parallel;
 pub mod plan;
 pub mod restore;
+pub mod service;
 pub mod snapshot;
 mod sync;
 pub mod tape;

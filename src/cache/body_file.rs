@@ -1,25 +1,21 @@
 //! A file, or a block device, that holds bodies in granules.
 
-use std::fs::File;
-use std::io::{self, IoSlice};
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::error::CacheError;
 use super::granules::{FreeGranules, GRANULE_BYTES, Run};
-
-const ZEROS: [u8; GRANULE_BYTES as usize] = [0; GRANULE_BYTES as usize];
+use super::medium::Medium;
 
 /// Bodies in granules. The lock is held to take and to give space, never while bytes move.
 #[derive(Debug)]
 pub(super) struct BodyFile {
     path: PathBuf,
-    file: File,
+    medium: Box<dyn Medium>,
     free: Mutex<FreeGranules>,
 }
 
-/// Space of one body in a file. It is given back when this is dropped, which whoever reads the body puts off.
+/// Space of one body in a file; none for a body of no bytes. It is given back when this is dropped, which whoever reads the body puts off.
 #[derive(Debug)]
 pub(super) struct Placement {
     file: Arc<BodyFile>,
@@ -32,16 +28,16 @@ pub(super) fn granules_of(bytes: u32) -> u64 {
 }
 
 impl BodyFile {
-    pub(super) const fn new(path: PathBuf, file: File, free: FreeGranules) -> Self {
-        Self { path, file, free: Mutex::new(free) }
+    pub(super) fn new(path: PathBuf, medium: impl Medium + 'static, free: FreeGranules) -> Self {
+        Self { path, medium: Box::new(medium), free: Mutex::new(free) }
     }
 
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    pub(super) const fn file(&self) -> &File {
-        &self.file
+    pub(super) fn medium(&self) -> &dyn Medium {
+        &*self.medium
     }
 
     pub(super) fn free(&self) -> MutexGuard<'_, FreeGranules> {
@@ -50,19 +46,20 @@ impl BodyFile {
 
     /// Space inside the file, in several places if need be. `None` when there is not so much.
     pub(super) fn place_inside(self: &Arc<Self>, granules: u64) -> Option<Placement> {
-        let runs = self.free().take_scattered(granules)?;
+        let runs = if granules > 0 { self.free().take_scattered(granules)? } else { Vec::new() };
         Some(Placement { file: Arc::clone(self), runs })
     }
 
     /// Space in one place, behind the end if need be.
     pub(super) fn place_growing(self: &Arc<Self>, granules: u64) -> Placement {
-        let run = self.free().take_or_grow(granules);
-        Placement { file: Arc::clone(self), runs: vec![run] }
+        let runs = if granules > 0 { vec![self.free().take_or_grow(granules)] } else { Vec::new() };
+        Placement { file: Arc::clone(self), runs }
     }
 
     /// Space that an earlier process took, and that the list of free granules leaves out already.
     pub(super) fn placed(self: &Arc<Self>, run: Run) -> Placement {
-        Placement { file: Arc::clone(self), runs: vec![run] }
+        let runs = if run.granules > 0 { vec![run] } else { Vec::new() };
+        Placement { file: Arc::clone(self), runs }
     }
 }
 
@@ -91,9 +88,9 @@ impl Placement {
     /// When the medium fails or is full.
     pub(super) fn write(&self, body: &[u8]) -> Result<(), CacheError> {
         for (offset, begin, end) in self.pieces(body.len()) {
-            let piece = &body[begin..end];
-            write_padded(&self.file.file, piece, offset)
-                .map_err(|source| CacheError::io_at(&self.file.path, "writing a unit", offset, source))?;
+            let zeros = (end - begin).next_multiple_of(GRANULE_BYTES as usize) - (end - begin);
+            let written = self.file.medium.write(&body[begin..end], zeros, offset);
+            written.map_err(|source| CacheError::io_at(&self.file.path, "writing a unit", offset, source))?;
         }
         Ok(())
     }
@@ -104,8 +101,7 @@ impl Placement {
     /// When the medium fails or the file ends before.
     pub(super) fn read(&self, body: &mut [u8]) -> Result<(), CacheError> {
         for (offset, begin, end) in self.pieces(body.len()) {
-            let piece = &mut body[begin..end];
-            let read = self.file.file.read_exact_at(piece, offset);
+            let read = self.file.medium.read(&mut body[begin..end], offset);
             read.map_err(|source| CacheError::io_at(&self.file.path, "reading a unit", offset, source))?;
         }
         Ok(())
@@ -127,25 +123,8 @@ impl Placement {
 impl Drop for Placement {
     fn drop(&mut self) {
         let mut free = self.file.free();
-        for &run in self.runs.iter().filter(|run| run.granules > 0) {
+        for &run in &self.runs {
             free.give(run);
         }
     }
-}
-
-/// Writes bytes and zeros up to the next granule, by one call where the kernel takes all of it.
-fn write_padded(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
-    let padding = bytes.len().next_multiple_of(ZEROS.len()) - bytes.len();
-    let mut done = 0;
-    while done < bytes.len() {
-        let at = offset + done as u64;
-        match rustix::io::pwritev(file, &[IoSlice::new(&bytes[done..]), IoSlice::new(&ZEROS[..padding])], at) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(written) => done += written,
-            Err(rustix::io::Errno::INTR) => {}
-            Err(errno) => return Err(errno.into()),
-        }
-    }
-    let padded = done - bytes.len();
-    file.write_all_at(&ZEROS[padded.min(padding)..padding], offset + done as u64)
 }

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Bytes of a granule.
 pub(super) const GRANULE_BYTES: u64 = 4096;
 
-/// Granules one behind the other in a file.
+/// Granules one behind the other in a file; at least one, where they are taken or given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Run {
     /// Number of the first granule.
@@ -221,10 +221,11 @@ mod tests {
             let mut used = vec![false; 64];
             let mut held: Vec<Vec<Run>> = Vec::new();
             for (step, number) in steps {
+                let wanted = number + 1;
                 let taken = match step {
-                    0 => free.take(number).map(|run| vec![run]),
-                    1 => free.take_scattered(number),
-                    2 => Some(vec![free.take_or_grow(number)]),
+                    0 => free.take(wanted).map(|run| vec![run]),
+                    1 => free.take_scattered(wanted),
+                    2 => Some(vec![free.take_or_grow(wanted)]),
                     3 | 4 => {
                         if !held.is_empty() {
                             for run in held.swap_remove(usize::try_from(number).unwrap() % held.len()) {
@@ -248,7 +249,7 @@ mod tests {
                 };
                 used.resize(usize::try_from(free.end()).unwrap(), false);
                 if let Some(runs) = taken {
-                    prop_assert_eq!(runs.iter().map(|run| run.granules).sum::<u64>(), number);
+                    prop_assert_eq!(runs.iter().map(|run| run.granules).sum::<u64>(), wanted);
                     for run in &runs {
                         for granule in run.first..run.end() {
                             prop_assert!(!std::mem::replace(&mut used[usize::try_from(granule).unwrap()], true));
@@ -256,7 +257,7 @@ mod tests {
                     }
                     held.push(runs);
                 } else if step == 1 {
-                    prop_assert!((used.iter().filter(|used| !**used).count() as u64) < number);
+                    prop_assert!((used.iter().filter(|used| !**used).count() as u64) < wanted);
                 }
                 let free_granules: u64 = free.by_place.values().sum();
                 prop_assert_eq!(free_granules, used.iter().filter(|used| !**used).count() as u64);

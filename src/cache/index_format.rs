@@ -38,9 +38,9 @@ use zerocopy::byteorder::big_endian::U32;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use super::body_file::granules_of;
-use super::boot::BootId;
 use super::error::CacheError;
 use super::granules::Run;
+use crate::boot::BootId;
 
 /// First bytes of an index.
 pub(super) const INDEX_MAGIC: [u8; 8] = *b"TGODCX1\0";
@@ -259,7 +259,7 @@ fn follow(units: &mut BTreeMap<u32, Found>, entry: &Entry, unit: &UnitHeader) ->
             Ok(())
         }
         Action::Released => match units.remove(&unit.unit) {
-            Some(put) if put == found => Ok(()),
+            Some(put) if put.header == found.header => Ok(()),
             _ => Err("a unit is released that is not there"),
         },
     }
@@ -279,4 +279,146 @@ fn header_crc(raw: &RawHeader, identity: &[u8]) -> u32 {
 
 fn entry_crc(raw: &RawEntry, seed: u32) -> u32 {
     crc32c::crc32c_append(seed, &raw.as_bytes()[..ENTRY_BYTES - 4])
+}
+
+#[cfg(test)]
+mod tests {
+    use tapegate_formats::tape::unit::{UnitKind, unit_header};
+
+    use super::*;
+
+    const BOOT: BootId = BootId([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]);
+
+    fn header() -> IndexHeader {
+        IndexHeader { is_durable: true, boot: BOOT, identity: "view of PROD01".to_owned() }
+    }
+
+    fn entry(unit: u32, action: Action, safe: u32) -> Entry {
+        Entry { header: unit_header(unit, UnitKind::Track, b"body"), granule: unit * 2, action, safe }
+    }
+
+    fn read(bytes: &[u8]) -> Result<ReadIndex, CacheError> {
+        let (path, mut input) = (Path::new("index"), bytes);
+        let head = IndexHeader::read(path, &mut input)?;
+        ReadIndex::read(path, &mut input, head, bytes.len() as u64)
+    }
+
+    fn index(entries: &[Entry]) -> Vec<u8> {
+        let (mut bytes, seed) = header().encode().unwrap();
+        entries.iter().for_each(|entry| bytes.extend(entry.encode(seed)));
+        bytes
+    }
+
+    /// The checksums were computed bit by bit, outside of this program, from the published polynomial of CRC-32C.
+    #[test]
+    fn header_and_entry_lie_as_documented() {
+        let (bytes, seed) = header().encode().unwrap();
+        assert_eq!(bytes.len(), 4096);
+        assert_eq!(&bytes[..8], b"TGODCX1\0");
+        assert_eq!(bytes[8..16], [0, 0, 0, 1, 0, 0, 0, 14]);
+        assert_eq!(bytes[16..32], BOOT.0);
+        assert_eq!(bytes[32..36], [0xcf, 0x88, 0xe1, 0xa4]);
+        assert_eq!(&bytes[36..50], b"view of PROD01");
+        assert!(bytes[50..].iter().all(|&byte| byte == 0));
+
+        let header = unit_header(0x0102_0304, UnitKind::Track, b"body");
+        let entry = Entry { header, granule: 0x0a0b_0c0d, action: Action::Put, safe: 7 }.encode(seed);
+        let unit = [0xe3, 0xc7, 0xe4, 0xf1, 1, 2, 3, 4, 1, 0, 0, 4, 0x46, 0x24, 0x5c, 0x69];
+        assert_eq!(entry[..16], unit);
+        assert_eq!(entry[16..], [0x0a, 0x0b, 0x0c, 0x0d, 0, 0, 0, 1, 0, 0, 0, 7, 0x66, 0xfa, 0x84, 0xaa]);
+    }
+
+    #[test]
+    fn a_unit_is_there_when_it_was_put_and_not_released_since() {
+        let entries = [
+            entry(1, Action::Put, 0),
+            entry(2, Action::Put, 1),
+            entry(1, Action::Released, 2),
+            entry(3, Action::Put, 3),
+            entry(1, Action::Put, 4),
+            entry(2, Action::Released, 5),
+        ];
+        let found = read(&index(&entries)).unwrap();
+        assert_eq!(found.header, header());
+        assert_eq!((found.entries, found.entries_at), (6, 4096));
+        assert_eq!(found.units.keys().copied().collect::<Vec<_>>(), [1, 3]);
+        assert_eq!(found.units[&3].run, Run { first: 6, granules: 1 });
+    }
+
+    /// Every length to which the last entry can be cut.
+    #[test]
+    fn an_entry_that_is_cut_off_was_never_there() {
+        let bytes = index(&[entry(1, Action::Put, 0), entry(2, Action::Put, 1)]);
+        for length in 4096..bytes.len() {
+            let found = read(&bytes[..length]).unwrap();
+            let whole = (length - 4096) / ENTRY_BYTES;
+            assert_eq!((found.entries as usize, found.units.len()), (whole, whole));
+        }
+        for length in 0..4096 {
+            assert!(matches!(read(&bytes[..length]), Err(CacheError::Damaged { .. })), "{length}");
+        }
+    }
+
+    #[test]
+    fn a_broken_entry_that_was_never_safe_is_cut_off_with_all_behind_it() {
+        // The entries 2 to 4 were on their way when the power failed; the medium got 3 and 4 only.
+        let safe = [0, 1, 2, 2, 2].into_iter().zip(1..).map(|(safe, unit)| entry(unit, Action::Put, safe));
+        let mut bytes = index(&safe.collect::<Vec<_>>());
+        bytes[4096 + 2 * ENTRY_BYTES..][..ENTRY_BYTES].fill(0);
+        let found = read(&bytes).unwrap();
+        assert_eq!((found.entries, found.units.len()), (2, 2));
+        // An entry that was safe when a later one was written is not to be missed.
+        bytes[4096 + ENTRY_BYTES..][..ENTRY_BYTES].fill(0);
+        let offset = 4096 + ENTRY_BYTES as u64;
+        assert!(matches!(read(&bytes), Err(CacheError::Damaged { offset: at, .. }) if at == offset));
+    }
+
+    #[test]
+    fn a_flipped_bit_anywhere_is_found() {
+        let good = index(&[entry(1, Action::Put, 0), entry(2, Action::Put, 1)]);
+        for bit in (0..50 * 8).chain(4096 * 8..good.len() * 8) {
+            let mut bytes = good.clone();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            match read(&bytes) {
+                Err(CacheError::Damaged { .. }) => assert!(bit / 8 < 4096 + ENTRY_BYTES, "bit {bit}"),
+                // Nothing behind the last entry says that it was safe.
+                Ok(found) => assert!(bit / 8 >= 4096 + ENTRY_BYTES && found.entries == 1, "bit {bit}"),
+                Err(error) => panic!("bit {bit}: {error}"),
+            }
+        }
+    }
+
+    #[test]
+    fn entries_that_make_no_sense_are_damage() {
+        let (mut bytes, seed) = header().encode().unwrap();
+        let release = entry(1, Action::Released, 0).encode(seed);
+        bytes.extend(release);
+        assert!(read(&bytes).unwrap_err().to_string().contains("is not there"));
+        bytes.truncate(4096);
+        bytes.extend(entry(1, Action::Put, 1).encode(seed));
+        assert!(read(&bytes).unwrap_err().to_string().contains("more before it"));
+        // An entry of another index, with a checksum that is right there.
+        let (_, other) = IndexHeader { boot: BootId([9; 16]), ..header() }.encode().unwrap();
+        bytes.truncate(4096);
+        bytes.extend(entry(1, Action::Put, 0).encode(other));
+        assert_eq!(read(&bytes).unwrap().entries, 0);
+    }
+
+    /// Found by fuzzing: a body of no bytes has no place, so its entries may name any.
+    #[test]
+    fn a_unit_of_no_bytes_is_released_wherever_it_is_said_to_be() {
+        let header = unit_header(0, UnitKind::Track, b"");
+        let put = Entry { header, granule: 3, action: Action::Put, safe: 0 };
+        let released = Entry { granule: 0, action: Action::Released, ..put };
+        assert_eq!(read(&index(&[put])).unwrap().units.len(), 1);
+        assert_eq!(read(&index(&[put, released])).unwrap().units.len(), 0);
+    }
+
+    #[test]
+    fn an_identity_has_at_most_a_mebibyte() {
+        let long = |bytes| IndexHeader { identity: "i".repeat(bytes), ..header() };
+        let (bytes, _) = long(1 << 20).encode().unwrap();
+        assert_eq!(read(&bytes).unwrap().header, long(1 << 20));
+        assert!(long((1 << 20) + 1).encode().is_none());
+    }
 }

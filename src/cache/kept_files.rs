@@ -16,11 +16,12 @@ use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 
 use super::body_file::{BodyFile, Placement};
-use super::boot::BootId;
 use super::error::CacheError;
 use super::granules::{FreeGranules, GRANULE_BYTES};
 use super::group_sync::GroupSync;
 use super::index_format::{Action, ENTRY_BYTES, Entry, Found, INDEX_MAGIC, IndexHeader, ReadIndex, UnitHeaderBytes};
+use super::medium::Medium;
+use crate::boot::BootId;
 use crate::named_file::has_name;
 
 /// Bodies and index of one share.
@@ -29,7 +30,8 @@ pub(super) struct KeptFiles {
     bodies: Arc<BodyFile>,
     bodies_sync: GroupSync,
     path: PathBuf,
-    index: File,
+    /// Locked as long as it is open.
+    index: Box<dyn Medium>,
     is_durable: bool,
     /// Checksum that those of the entries carry on.
     seed: u32,
@@ -39,6 +41,17 @@ pub(super) struct KeptFiles {
     /// Entries synced; used by durable shares.
     synced: AtomicU32,
     index_sync: GroupSync,
+}
+
+/// How far an index is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct EntryState {
+    /// Checksum of its header, which those of the entries carry on.
+    pub(super) seed: u32,
+    /// Offset of the first entry.
+    pub(super) entries_at: u64,
+    /// Entries that are there.
+    pub(super) entries: u32,
 }
 
 /// What was found in the files of an earlier process.
@@ -80,7 +93,8 @@ impl KeptFiles {
             let _best_effort = std::fs::remove_file(path);
         })?;
         let bodies = BodyFile::new(bodies_of(path), bodies, FreeGranules::default());
-        Ok(Self::new(path, index, bodies, is_durable, (seed, head.len() as u64, 0)))
+        let state = EntryState { seed, entries_at: head.len() as u64, entries: 0 };
+        Ok(Self::over(path, index, bodies, is_durable, state))
     }
 
     /// Takes up the files that an earlier process left.
@@ -106,8 +120,8 @@ impl KeptFiles {
             // An entry of the process that ended may not have been synced yet; from now on it counts as safe.
             index.sync_all().map_err(|error| CacheError::io(path, "syncing it", error))?;
         }
-        let state = (read.seed, read.entries_at, read.entries);
-        let files = Self::new(path, index, bodies, read.header.is_durable, state);
+        let state = EntryState { seed: read.seed, entries_at: read.entries_at, entries: read.entries };
+        let files = Self::over(path, index, bodies, read.header.is_durable, state);
         Ok(Reopened { files, identity: read.header.identity, units: read.units.into_iter().collect() })
     }
 
@@ -133,18 +147,18 @@ impl KeptFiles {
         remove_both(path)
     }
 
-    fn new(path: &Path, index: File, bodies: BodyFile, is_durable: bool, state: (u32, u64, u32)) -> Self {
-        let (seed, entries_at, entries) = state;
+    /// Goes on with an index of `state` and the bodies that it names.
+    pub(super) fn over(path: &Path, index: impl Medium + 'static, bodies: BodyFile, is_durable: bool, state: EntryState) -> Self {
         Self {
             bodies: Arc::new(bodies),
             bodies_sync: GroupSync::default(),
             path: path.to_owned(),
-            index,
+            index: Box::new(index),
             is_durable,
-            seed,
-            entries_at,
-            entries: Mutex::new(entries),
-            synced: AtomicU32::new(entries),
+            seed: state.seed,
+            entries_at: state.entries_at,
+            entries: Mutex::new(state.entries),
+            synced: AtomicU32::new(state.entries),
             index_sync: GroupSync::default(),
         }
     }
@@ -160,7 +174,7 @@ impl KeptFiles {
     pub(super) fn put(&self, header: UnitHeaderBytes, place: Placement, body: &[u8]) -> Result<Placement, CacheError> {
         place.write(body)?;
         if self.is_durable {
-            let synced = self.bodies_sync.wait(|| self.bodies.file().sync_data());
+            let synced = self.bodies_sync.wait(|| self.bodies.medium().sync());
             synced.map_err(|error| CacheError::io(self.bodies.path(), "syncing it", error))?;
         }
         self.append(header, &place, Action::Put)?;
@@ -195,7 +209,7 @@ impl KeptFiles {
         let safe = if self.is_durable { self.synced.load(Ordering::Acquire) } else { *entries };
         let entry = Entry { header, granule, action, safe }.encode(self.seed);
         let offset = self.entries_at + u64::from(*entries) * ENTRY_BYTES as u64;
-        let written = self.index.write_all_at(&entry, offset);
+        let written = self.index.write(&entry, 0, offset);
         written.map_err(|error| CacheError::io_at(&self.path, "writing an entry", offset, error))?;
         *entries = next;
         Ok(())
@@ -211,7 +225,7 @@ impl KeptFiles {
         }
         let sync = || {
             let written = *self.entries();
-            self.index.sync_data()?;
+            self.index.sync()?;
             self.synced.store(written, Ordering::Release);
             Ok(())
         };

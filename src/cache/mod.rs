@@ -10,17 +10,30 @@
 //! says what becomes of its session.
 
 mod body_file;
-mod boot;
+mod counted_room;
 mod error;
 mod granules;
 mod group_sync;
 mod index_format;
 mod kept_files;
+mod medium;
 mod pool;
 mod share;
 mod spill;
 mod usage;
 
+#[cfg(test)]
+mod device_tests;
+#[cfg(test)]
+mod kept_tests;
+#[cfg(test)]
+mod model_tests;
+#[cfg(test)]
+mod pool_tests;
+#[cfg(test)]
+mod power_tests;
+
+pub use counted_room::CountedRoom;
 pub use error::CacheError;
 pub use pool::{CachePool, PoolConfig, SpillConfig};
 pub use share::CacheShare;

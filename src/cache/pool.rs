@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use super::body_file::BodyFile;
-use super::boot::BootId;
+use super::counted_room::CountedRoom;
 use super::error::CacheError;
 use super::granules::GRANULE_BYTES;
 use super::kept_files::KeptFiles;
 use super::share::CacheShare;
-use super::spill;
+use super::spill::{self, Spill};
 use super::usage::{OwnerUsage, PoolUsage, RoomUsage, ShareCounters};
+use crate::boot::BootId;
 
 /// Part of the room, in percent, from which on an operator is warned.
 const NEARLY_FULL_PERCENT: u64 = 80;
@@ -43,7 +43,7 @@ pub struct CachePool {
     name: String,
     /// Held for a few instructions, never while bytes move, and never with another lock taken inside.
     room: Mutex<Room>,
-    spill: Option<Arc<BodyFile>>,
+    spill: Option<Spill>,
     /// Held while the spill changes its length; before `room` and the spill's own lock.
     resizing: Mutex<()>,
     shares: Mutex<Vec<Weak<ShareCounters>>>,
@@ -66,17 +66,16 @@ impl CachePool {
     /// # Errors
     /// When the spill can't be made, or there is no room for it.
     pub fn new(config: PoolConfig) -> Result<Arc<Self>, CacheError> {
-        let disk_limit_granules = config.spill.as_ref().map_or(0, |spill| spill.bytes / GRANULE_BYTES);
-        let spill = config.spill.map(|spill| spill::open(&spill.path, disk_limit_granules)).transpose()?.map(Arc::new);
-        let room = Room {
-            memory_bytes: 0,
-            memory_limit_bytes: config.memory_bytes,
-            disk_granules: 0,
-            disk_limit_granules,
-            kept_granules: 0,
-        };
+        let spill = config.spill.map(|spill| spill::open(&spill.path, spill.bytes / GRANULE_BYTES)).transpose()?;
+        Ok(Self::with_spill(config.name, config.memory_bytes, spill))
+    }
+
+    /// A pool over a spill that is as long as its limit, with no unit in it.
+    pub(super) fn with_spill(name: String, memory_limit_bytes: u64, spill: Option<Spill>) -> Arc<Self> {
+        let disk_limit_granules = spill.as_ref().map_or(0, |spill| spill.bodies().free().end());
+        let room = Room { memory_bytes: 0, memory_limit_bytes, disk_granules: 0, disk_limit_granules, kept_granules: 0 };
         let (resizing, shares) = (Mutex::new(()), Mutex::new(Vec::new()));
-        Ok(Arc::new(Self { name: config.name, room: Mutex::new(room), spill, resizing, shares }))
+        Arc::new(Self { name, room: Mutex::new(room), spill, resizing, shares })
     }
 
     /// Its name in the configuration and in messages.
@@ -123,6 +122,21 @@ impl CachePool {
         self.reopen_after(owner, index, current_boot()?)
     }
 
+    /// Opens a count of bytes that `owner` keeps in files of its own, within the limit of the pool's spill.
+    ///
+    /// # Errors
+    /// When the pool has no spill.
+    pub fn counted_room(self: &Arc<Self>, owner: &str) -> Result<CountedRoom, CacheError> {
+        self.require_spill()?;
+        Ok(CountedRoom::new(self, self.count(owner)))
+    }
+
+    /// Whether it has a spill: without one nothing that it keeps survives a restart.
+    #[must_use]
+    pub const fn has_spill(&self) -> bool {
+        self.spill.is_some()
+    }
+
     /// Removes the files of a share that nobody has open, whatever is in them.
     ///
     /// # Errors
@@ -158,11 +172,11 @@ impl CachePool {
     pub fn set_limits(&self, memory_bytes: Option<u64>, spill_bytes: Option<u64>) -> Result<(), CacheError> {
         let _resizing = self.resizing.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(bytes) = spill_bytes {
-            let file = self.require_spill()?;
+            let spill = self.require_spill()?;
             let granules = bytes / GRANULE_BYTES;
-            spill::lengthen(file, granules)?;
+            spill.lengthen(granules)?;
             self.room().disk_limit_granules = granules;
-            spill::shorten(file, granules);
+            spill.shorten(granules);
         }
         if let Some(bytes) = memory_bytes {
             self.room().memory_limit_bytes = bytes;
@@ -206,11 +220,11 @@ impl CachePool {
         Ok((CacheShare::kept(self, self.count(owner), reopened.files, reopened.units), reopened.identity))
     }
 
-    fn require_spill(&self) -> Result<&Arc<BodyFile>, CacheError> {
+    fn require_spill(&self) -> Result<&Spill, CacheError> {
         self.spill.as_ref().ok_or_else(|| CacheError::NoSpill { pool: self.name.clone() })
     }
 
-    pub(super) const fn spill(&self) -> Option<&Arc<BodyFile>> {
+    pub(super) const fn spill(&self) -> Option<&Spill> {
         self.spill.as_ref()
     }
 
@@ -284,6 +298,12 @@ pub(super) struct DiskRoom {
     pool: Arc<CachePool>,
     granules: u64,
     is_kept: bool,
+}
+
+impl DiskRoom {
+    pub(super) const fn granules(&self) -> u64 {
+        self.granules
+    }
 }
 
 impl Drop for DiskRoom {

@@ -209,7 +209,7 @@ impl CacheShare {
             files.put(header, files.bodies().place_growing(granules), body)?
         } else {
             let spill = self.pool.spill().ok_or_else(full)?;
-            let place = spill.place_inside(granules).ok_or_else(full)?;
+            let place = spill.bodies().place_inside(granules).ok_or_else(full)?;
             place.write(body)?;
             place
         };

@@ -7,6 +7,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Seek, SeekFrom};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::Arc;
 
 use rustix::fs::{FallocateFlags, FlockOperation};
 use rustix::io::Errno;
@@ -15,11 +16,19 @@ use super::body_file::BodyFile;
 use super::error::CacheError;
 use super::granules::{FreeGranules, GRANULE_BYTES};
 
+/// Where bodies go that have no room in memory.
+#[derive(Debug)]
+pub(super) struct Spill {
+    bodies: Arc<BodyFile>,
+    /// The same file, for what changes its length.
+    file: File,
+}
+
 /// Opens a spill of so many granules, all free.
 ///
 /// # Errors
 /// When the path is none that can be used, when a device is in use or too short, or when there is no room.
-pub(super) fn open(path: &Path, granules: u64) -> Result<BodyFile, CacheError> {
+pub(super) fn open(path: &Path, granules: u64) -> Result<Spill, CacheError> {
     let kind = match path.metadata() {
         Ok(metadata) => Some(metadata.file_type()),
         Err(error) if error.kind() == ErrorKind::NotFound => None,
@@ -36,56 +45,86 @@ pub(super) fn open(path: &Path, granules: u64) -> Result<BodyFile, CacheError> {
             return Err(CacheError::refused(path, reason));
         }
     };
-    let spill = BodyFile::new(path.to_owned(), file, FreeGranules::default());
-    lengthen(&spill, granules)?;
+    let medium = file.try_clone().map_err(|error| CacheError::io(path, "opening it again", error))?;
+    let spill = Spill::over(BodyFile::new(path.to_owned(), medium, FreeGranules::default()), file);
+    spill.lengthen(granules)?;
     Ok(spill)
 }
 
-/// Makes the spill at least so many granules long, and their room its own.
-///
-/// # Errors
-/// When the device is shorter, or there is no room. Then it is as long as before.
-pub(super) fn lengthen(spill: &BodyFile, granules: u64) -> Result<(), CacheError> {
-    let before = spill.free().end();
-    if granules <= before {
-        return Ok(());
+impl Spill {
+    /// A spill over a file of bodies.
+    pub(super) fn over(bodies: BodyFile, file: File) -> Self {
+        Self { bodies: Arc::new(bodies), file }
     }
-    let path = spill.path();
-    let file = spill.file();
-    let metadata = file.metadata().map_err(|error| CacheError::io(path, "asking for its length", error))?;
-    let (from, end) = (before * GRANULE_BYTES, granules * GRANULE_BYTES);
-    if metadata.file_type().is_block_device() {
-        let mut device = file;
-        let bytes = device.seek(SeekFrom::End(0)).map_err(|error| CacheError::io(path, "asking for its length", error))?;
-        if bytes < end {
-            return Err(CacheError::refused(path, format!("the device has {bytes} bytes, and the limit is {end}; lower it")));
+
+    pub(super) const fn bodies(&self) -> &Arc<BodyFile> {
+        &self.bodies
+    }
+
+    /// The open file.
+    #[cfg(test)]
+    pub(super) const fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Makes the spill at least so many granules long, and their room its own.
+    ///
+    /// # Errors
+    /// When the device is shorter, or there is no room. Then it is as long as before.
+    pub(super) fn lengthen(&self, granules: u64) -> Result<(), CacheError> {
+        let before = self.bodies.free().end();
+        if granules <= before {
+            return Ok(());
         }
-    } else {
-        match rustix::fs::fallocate(file, FallocateFlags::empty(), from, end - from) {
-            Ok(()) => {}
+        let (from, end) = (before * GRANULE_BYTES, granules * GRANULE_BYTES);
+        match self.device_bytes()? {
+            Some(bytes) if bytes < end => {
+                let reason = format!("the device has {bytes} bytes, and the limit is {end}; lower it");
+                return Err(CacheError::refused(self.bodies.path(), reason));
+            }
+            Some(_) => {}
+            None => self.reserve(from, end)?,
+        }
+        self.bodies.free().grow(granules);
+        Ok(())
+    }
+
+    /// Gives disk space behind so many granules back, as far as the end of the file is free.
+    pub(super) fn shorten(&self, granules: u64) {
+        let mut free = self.bodies.free();
+        let before = free.end();
+        let end = free.trim(granules);
+        drop(free);
+        let is_file = self.file.metadata().is_ok_and(|metadata| metadata.is_file());
+        if end < before && is_file {
+            // The space is not used again either way; the file system just has it later.
+            let _best_effort = self.file.set_len(end * GRANULE_BYTES);
+        }
+    }
+
+    /// Length of a block device; `None` for a file.
+    fn device_bytes(&self) -> Result<Option<u64>, CacheError> {
+        let io = |error| CacheError::io(self.bodies.path(), "asking for its length", error);
+        if !self.file.metadata().map_err(io)?.file_type().is_block_device() {
+            return Ok(None);
+        }
+        let mut device = &self.file;
+        device.seek(SeekFrom::End(0)).map(Some).map_err(io)
+    }
+
+    fn reserve(&self, from: u64, end: u64) -> Result<(), CacheError> {
+        match rustix::fs::fallocate(&self.file, FallocateFlags::empty(), from, end - from) {
+            Ok(()) => Ok(()),
             // A file system that can't reserve finds out while writing.
-            Err(Errno::OPNOTSUPP) => file.set_len(end).map_err(|error| CacheError::io(path, "setting its length", error))?,
+            Err(Errno::OPNOTSUPP) => {
+                self.file.set_len(end).map_err(|error| CacheError::io(self.bodies.path(), "setting its length", error))
+            }
             Err(errno) => {
                 // Some file systems leave what they had reserved when the room ended.
-                let _best_effort = file.set_len(from);
-                return Err(CacheError::io_at(path, "reserving room", from, errno));
+                let _best_effort = self.file.set_len(from);
+                Err(CacheError::io_at(self.bodies.path(), "reserving room", from, errno))
             }
         }
-    }
-    spill.free().grow(granules);
-    Ok(())
-}
-
-/// Gives disk space behind so many granules back, as far as the end of the file is free.
-pub(super) fn shorten(spill: &BodyFile, granules: u64) {
-    let mut free = spill.free();
-    let before = free.end();
-    let end = free.trim(granules);
-    drop(free);
-    let is_file = spill.file().metadata().is_ok_and(|metadata| metadata.is_file());
-    if end < before && is_file {
-        // The space is not used again either way; the file system just has it later.
-        let _best_effort = spill.file().set_len(end * GRANULE_BYTES);
     }
 }
 

@@ -10,6 +10,7 @@ mod manual;
 mod plan;
 mod progress;
 mod restore;
+mod serve;
 mod signals;
 mod snapshot;
 mod tape;
@@ -47,6 +48,7 @@ enum Command {
     Snapshot(snapshot::SnapshotArgs),
     Restore(restore::RestoreArgs),
     Tape(tape::TapeArgs),
+    Serve(serve::ServeArgs),
     Completions(completions::CompletionsArgs),
     Man(manual::ManArgs),
 }
@@ -93,6 +95,7 @@ impl Cli {
             Command::Snapshot(args) => snapshot::run(args, out),
             Command::Restore(args) => restore::run(args, out),
             Command::Tape(args) => tape::run(args, out),
+            Command::Serve(args) => serve::run(args, out),
             Command::Completions(args) => completions::run(args, out),
             Command::Man(args) => manual::run(args, out),
         }

@@ -1,11 +1,17 @@
 //! A volume of a session: its T0, its tape, and how far that is.
 
+use std::fs::File;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 
 use super::status::{Instant as T0Instant, VolumeStatus};
+use super::view::MemberView;
 use super::volume_at_t0::VolumeAtT0;
 use crate::finding::Finding;
 use crate::gate::VolumeGate;
@@ -13,6 +19,7 @@ use crate::snapshot::{
     LiveSource, Manifest, Monitor, Preparation, SessionOptions, SessionResult, SnapshotError, SnapshotOptions, Target,
     discard_interrupted, run,
 };
+use crate::volume::UnitSource;
 
 /// Where the tape of a volume goes.
 pub(super) enum Sink {
@@ -27,6 +34,7 @@ pub(super) struct Member {
     pub(super) gate: Arc<VolumeGate>,
     pub(super) at_t0: Arc<VolumeAtT0>,
     pub(super) sink: Option<Sink>,
+    pub(super) view: Option<MemberView>,
     pub(super) options: SnapshotOptions,
     pub(super) progress: Progress,
     pub(super) result: Mutex<Option<SessionResult>>,
@@ -60,18 +68,19 @@ impl Monitor for Progress {
 impl Member {
     /// Makes the tape; the volume's T0 is fixed.
     pub(super) fn make_tape(&self, (t0, instant): (i64, T0Instant), stop: &AtomicBool) -> Result<(), SnapshotError> {
+        let Some(sink) = &self.sink else {
+            self.progress.units_total.store(self.at_t0.shape().units().into(), Ordering::Relaxed);
+            return Ok(());
+        };
         let options = SnapshotOptions { t0, consistency: Some(instant.word().to_owned()), ..self.options.clone() };
         let volume = &*self.at_t0;
         let preparation = Preparation::new(volume, &options, true, &self.progress)?;
         let wanted: u64 = preparation.files.iter().map(|file| u64::from(file.units.len())).sum();
         self.progress.units_total.store(wanted, Ordering::Relaxed);
-        volume.narrow(&preparation.files);
-        let (target, manifest) = match &self.sink {
-            None => return Ok(()),
-            Some(Sink::File(tape)) => {
-                (Target::File { tape: tape.clone(), resume: false, sync: true }, Some(Manifest::path_of(tape)))
-            }
-            Some(Sink::Pipe(pipe)) => (Target::Pipe(open_pipe(pipe)?), None),
+        volume.narrow(&preparation.files, &|_| false);
+        let (target, manifest) = match sink {
+            Sink::File(tape) => (Target::File { tape: tape.clone(), resume: false, sync: true }, Some(Manifest::path_of(tape))),
+            Sink::Pipe(pipe) => (Target::Pipe(open_pipe(pipe, stop)?), None),
         };
         // Blocks of a destination device are the operator's question to `plan`.
         let session = SessionOptions { manifest, destination: (4096, 0), stop, monitor: &self.progress };
@@ -103,19 +112,36 @@ impl Member {
             bytes_total: self.progress.bytes_total.load(Ordering::Relaxed),
             tape,
             tape_volser: result.as_ref().and_then(|result| result.manifest.tape.volser.clone()),
-            view: None,
+            view: self.view.as_ref().filter(|view| view.stands()).map(|view| view.name().to_owned()),
         }
     }
 
     pub(super) fn findings(&self) -> Vec<Finding> {
         let result = self.result.lock().unwrap_or_else(PoisonError::into_inner);
-        result.as_ref().map(|result| result.findings.clone()).unwrap_or_default()
+        let mut findings = result.as_ref().map(|result| result.findings.clone()).unwrap_or_default();
+        findings.extend(self.view.iter().flat_map(MemberView::findings));
+        findings
     }
 }
 
-/// Opens a named pipe for writing; waits for its reader.
-fn open_pipe(path: &std::path::Path) -> Result<Box<dyn Write + Send>, SnapshotError> {
-    let file = std::fs::OpenOptions::new().write(true).open(path);
-    let file = file.map_err(|source| SnapshotError::Io { path: path.to_owned(), action: "opening the pipe", source })?;
-    Ok(Box::new(std::io::BufWriter::with_capacity(1 << 20, file)))
+/// Opens a named pipe for writing; waits for its reader until `stop`.
+fn open_pipe(path: &Path, stop: &AtomicBool) -> Result<Box<dyn Write + Send>, SnapshotError> {
+    let failed = |source| SnapshotError::Io { path: path.to_owned(), action: "opening the pipe", source };
+    loop {
+        match rustix::fs::open(path, OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty()) {
+            Ok(pipe) => {
+                // From here on a slow reader is waited for.
+                let flags = rustix::fs::fcntl_getfl(&pipe).map_err(|errno| failed(errno.into()))?;
+                rustix::fs::fcntl_setfl(&pipe, flags - OFlags::NONBLOCK).map_err(|errno| failed(errno.into()))?;
+                return Ok(Box::new(std::io::BufWriter::with_capacity(1 << 20, File::from(pipe))));
+            }
+            // Nobody reads yet.
+            Err(Errno::NXIO) if stop.load(Ordering::Relaxed) => return Err(SnapshotError::Stopped),
+            Err(Errno::NXIO) => std::thread::sleep(LOOK_FOR_READER),
+            Err(errno) => return Err(failed(errno.into())),
+        }
+    }
 }
+
+/// How often the reader of a pipe is looked for.
+const LOOK_FOR_READER: Duration = Duration::from_millis(20);

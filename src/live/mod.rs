@@ -13,10 +13,12 @@ mod sessions;
 pub mod status;
 mod t0;
 mod trial;
+mod view;
 mod volume_at_t0;
 
 pub use pacer::Pacer;
 pub use session::Session;
 pub use sessions::{LiveVolume, Sessions, StartError};
 pub use t0::T0Error;
+pub use view::{LiveView, RestoredViews, ViewDevice};
 pub use volume_at_t0::{AtT0Parts, Ending, HostCounters, VolumeAtT0};

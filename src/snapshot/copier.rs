@@ -19,7 +19,6 @@ use super::monitor::Monitor;
 use super::places::{encode_stage, write_stage};
 use super::route::{Place, Route};
 use super::stages::StageTask;
-use super::status::UpdateStatus;
 use crate::aligned::AlignedBuffer;
 use crate::finding::Finding;
 use crate::parallel::run_in_order;
@@ -33,7 +32,7 @@ use crate::volume::{Stage, UnitIndex};
 const MOST_RAW_SLOT_FINDINGS: usize = 20;
 
 /// The findings about raw slots, and how many raw slots there were.
-type RawSlots = Mutex<(Vec<Finding>, usize)>;
+pub(super) type RawSlots = Mutex<(Vec<Finding>, usize)>;
 
 /// What all threads of a copy share.
 pub(crate) struct CopyJob<'a> {
@@ -43,7 +42,6 @@ pub(crate) struct CopyJob<'a> {
     pub(crate) files: &'a [FileSpec],
     pub(crate) tasks: Vec<StageTask>,
     pub(crate) ledger: &'a Ledger,
-    pub(crate) status: &'a [UpdateStatus],
     pub(crate) monitor: &'a dyn Monitor,
     pub(crate) stop: &'a AtomicBool,
     pub(crate) threads: usize,
@@ -77,17 +75,14 @@ pub(super) struct Worker<'a> {
 }
 
 impl<'a> Worker<'a> {
-    fn new(job: &'a CopyJob<'a>, route: &'a Route<'a>, raw_slots: &'a RawSlots) -> Self {
+    pub(super) fn new(job: &'a CopyJob<'a>, route: &'a Route<'a>, raw_slots: &'a RawSlots) -> Self {
         let (stage, encoded, scratch, read_back) = Default::default();
         Self { job, route, raw_slots, stage, encoded, scratch, read_back }
     }
 
     fn copy_stage(&mut self, number: usize, task: &StageTask) -> Result<(), SnapshotError> {
-        let claim = self.job.status[task.file].claim(task.at..task.at + task.units);
-        debug_assert_eq!(claim.units(), task.units, "stages are disjoint, and nobody else claims units of a file");
         if let Some(live) = self.job.live {
             let bytes = self.copy_live_stage(number, task, live)?;
-            claim.secure();
             self.job.monitor.advance(bytes);
             live.pace(bytes);
             return Ok(());
@@ -101,7 +96,6 @@ impl<'a> Worker<'a> {
             self.load(task)?;
             self.bring(number, task)?
         };
-        claim.secure();
         tracing::debug!(file = task.file + 1, unit = task.first.0, units = task.units, bytes, "secured");
         self.job.monitor.advance(bytes);
         Ok(())

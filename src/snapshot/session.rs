@@ -11,15 +11,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use bitvec::vec::BitVec;
 use serde::{Deserialize, Serialize};
 use tapegate_formats::tape::date::LabelDate;
-use tapegate_formats::tape::unit::UNIT_HEADER_BYTES;
 
 use super::check::check_tape;
 use super::copier::{CopyJob, copy};
 use super::error::SnapshotError;
 use super::finish::write_frame;
 use super::frame::Labels;
+use super::kept_plan::{self, plan_path};
 use super::ledger::Ledger;
 use super::live::LiveSource;
 use super::manifest::{Manifest, ManifestFacts};
@@ -30,10 +31,10 @@ use super::prepare::{Preparation, closed_forms};
 use super::route::{Order, PipeOrder, Route};
 use super::source::CopySource;
 use super::stages::{StageTask, stages};
-use super::status::UpdateStatus;
+use super::take_up::check_secured;
 use super::turnstile::Turnstile;
 use crate::finding::Finding;
-use crate::plan::{LabelKind, PlanBuilder, SizeTable, TapePlan};
+use crate::plan::{LabelKind, PlanBuilder, PlanOptions, SizeTable, TapePlan};
 use crate::tape::partial::{PartialTape, beside};
 use crate::tape::pipe::PipeTape;
 use crate::volume::Fingerprint;
@@ -101,9 +102,36 @@ pub fn interrupted_t0(tape: &Path) -> Result<i64, SnapshotError> {
     Ok(identity.t0)
 }
 
+/// A live session's tape that was interrupted, as far as it goes.
+pub(crate) struct Interrupted {
+    /// What was prepared at T0.
+    pub(crate) preparation: Preparation,
+    /// T0, in seconds since 1970.
+    pub(crate) t0: i64,
+    /// Which instant that was.
+    pub(crate) consistency: Option<String>,
+    /// A bit for each unit of each file, in tape order: whether it is on the tape.
+    pub(crate) on_tape: BitVec,
+}
+
+/// Reads what a live session left beside its tape of a volume of `volume_units`; [`run`] goes on with it.
+///
+/// # Errors
+/// When there is nothing from which it could be resumed.
+pub(crate) fn interrupted(tape: &Path, plan: PlanOptions, volume_units: u32) -> Result<Interrupted, SnapshotError> {
+    let path = journal_path(tape);
+    let refuse = |reason: &str| SnapshotError::Journal { path: path.clone(), reason: reason.to_owned() };
+    let reopen = |units| {
+        let identity = Ledger::read_identity(&path).map_err(|_| refuse("there is no journal"))?;
+        Ledger::reopen(&path, &identity, units).map_err(|_| refuse("it is damaged or in use"))
+    };
+    let (preparation, ledger, t0, consistency) = kept_plan::read(tape, plan, reopen, volume_units)?;
+    Ok(Interrupted { preparation, t0, consistency, on_tape: ledger.secured_bits() })
+}
+
 /// Removes what an interrupted run left of a tape that nobody will go on with.
 pub(crate) fn discard_interrupted(tape: &Path) {
-    for path in [beside(tape, ".partial"), journal_path(tape)] {
+    for path in [beside(tape, ".partial"), journal_path(tape), plan_path(tape)] {
         // Mostly it was removed already; a partial tape that stays behind is taken by nobody for a tape.
         let _best_effort = std::fs::remove_file(path);
     }
@@ -147,7 +175,7 @@ impl Copier<'_> {
         let units = self.unit_count();
         let (tape, ledger) = if resume { self.reopen(target, sync, units)? } else { self.create(target, sync, units)? };
         let (tape, ledger) = (Arc::new(tape), Arc::new(ledger));
-        let made = self.fill(&tape, &ledger);
+        let made = self.fill(&tape, &ledger, (target, resume));
         let (tape, ledger) = (alone(tape), alone(ledger));
         let (plan, findings) = match made {
             Ok(made) => made,
@@ -155,6 +183,7 @@ impl Copier<'_> {
                 if !error.leaves_journal() {
                     tape.discard();
                     ledger.discard();
+                    discard_interrupted(target);
                 }
                 return Err(error);
             }
@@ -165,26 +194,44 @@ impl Copier<'_> {
         }
         tape.publish(sync)?;
         ledger.discard();
+        discard_interrupted(target);
         Ok(SessionResult { plan, manifest, findings })
     }
 
     /// Brings everything onto the tape and checks it.
-    fn fill(&self, tape: &Arc<PartialTape>, ledger: &Arc<Ledger>) -> Result<(TapePlan, Vec<Finding>), SnapshotError> {
-        let status = self.status();
+    fn fill(
+        &self,
+        tape: &Arc<PartialTape>,
+        ledger: &Arc<Ledger>,
+        (target, resume): (&Path, bool),
+    ) -> Result<(TapePlan, Vec<Finding>), SnapshotError> {
         let planned = self.preparation.plan()?;
         let (plan, raw_slots) = match (&self.preparation.sizes, planned) {
             (Some(sizes), Some(plan)) => {
                 tape.reserve(plan.bytes)?;
-                let job = self.job(ledger, &status, Some(sizes));
+                let job = self.job(ledger, Some(sizes));
                 self.session.monitor.begin("copying", stream_bytes(&plan));
-                let out_of_order = self.volume.live().map(|live| OutOfOrder::begin(live, (tape, ledger), (&plan, sizes), &job));
-                let out_of_order = out_of_order.transpose()?;
-                let mut raw_slots = copy(&job, &Route::Planned { tape, plan: &plan, sizes })?;
+                let route = Route::Planned { tape, plan: &plan, sizes };
+                let out_of_order = match self.volume.live() {
+                    None => None,
+                    Some(live) => {
+                        ledger.set_all_sizes(&self.preparation.files, sizes);
+                        let out_of_order = OutOfOrder::begin(live, (tape, ledger), (&plan, sizes), &job)?;
+                        if resume {
+                            check_secured(&job, &route)?;
+                        } else {
+                            // All originals are on the tape: from here on the session can be resumed.
+                            kept_plan::keep(target, &self.preparation, self.options)?;
+                        }
+                        Some(out_of_order)
+                    }
+                };
+                let mut raw_slots = copy(&job, &route)?;
                 raw_slots.extend(out_of_order.into_iter().flat_map(OutOfOrder::end));
                 (plan, raw_slots)
             }
             _ => {
-                let job = self.job(ledger, &status, None);
+                let job = self.job(ledger, None);
                 let route = Route::Discovered { tape, order: Turnstile::new(self.order()?) };
                 self.session.monitor.begin("copying", 0);
                 let raw_slots = copy(&job, &route)?;
@@ -194,7 +241,7 @@ impl Copier<'_> {
                 (plan, [raw_slots, differing].concat())
             }
         };
-        let findings = self.end_of_copy(&status, raw_slots)?;
+        let findings = self.end_of_copy(ledger, raw_slots)?;
         tracing::info!(files = plan.files.len(), bytes = plan.bytes, "all units are secured; writing labels and tape marks");
         write_frame(tape, &plan, &self.labels, &self.preparation.description)?;
         check_tape(tape, &plan, self.options.threads)?;
@@ -205,8 +252,7 @@ impl Copier<'_> {
     fn into_pipe(self, out: Box<dyn Write + Send>) -> Result<SessionResult, SnapshotError> {
         let failed = |source| SnapshotError::Io { path: "memory".into(), action: "making room for the digests", source };
         let ledger = Ledger::in_memory(self.unit_count()).map_err(failed)?;
-        let status = self.status();
-        let job = self.job(&ledger, &status, None);
+        let job = self.job(&ledger, None);
         let pipe = PipeTape::new(out, self.options.plan.block_bytes);
         let (order, labels) = (self.order()?, self.labels.clone());
         let route = Route::Piped {
@@ -216,7 +262,7 @@ impl Copier<'_> {
         let raw_slots = copy(&job, &route)?;
         let Route::Piped { order } = route else { unreachable!("the route was made so") };
         // The end of the tape is written only when the volume is known to have stood still.
-        let findings = self.end_of_copy(&status, raw_slots)?;
+        let findings = self.end_of_copy(&ledger, raw_slots)?;
         let plan = order.into_inner().finish()?;
         let findings = [findings, self.check_discovered(&plan, &ledger)?].concat();
         let manifest = self.manifest(&plan, &ledger, &findings);
@@ -230,11 +276,7 @@ impl Copier<'_> {
         self.preparation.files.iter().map(|file| u64::from(file.units.len())).sum()
     }
 
-    fn status(&self) -> Vec<UpdateStatus> {
-        self.preparation.files.iter().map(|file| UpdateStatus::new(file.units.len())).collect()
-    }
-
-    fn job<'a>(&'a self, ledger: &'a Ledger, status: &'a [UpdateStatus], sizes: Option<&SizeTable>) -> CopyJob<'a> {
+    fn job<'a>(&'a self, ledger: &'a Ledger, sizes: Option<&SizeTable>) -> CopyJob<'a> {
         let tasks: Vec<StageTask> = stages(&self.preparation.files, self.volume.shape().stage_units(), sizes);
         CopyJob {
             source: self.volume,
@@ -242,7 +284,6 @@ impl Copier<'_> {
             files: &self.preparation.files,
             tasks,
             ledger,
-            status,
             monitor: self.session.monitor,
             stop: self.session.stop,
             threads: self.options.threads.max(1),
@@ -257,23 +298,7 @@ impl Copier<'_> {
     /// Compares a plan that was found on the way with the one that the lengths of all units give, now that they are known;
     /// gives the findings that need those lengths.
     fn check_discovered(&self, plan: &TapePlan, ledger: &Ledger) -> Result<Vec<Finding>, SnapshotError> {
-        let mut bodies = vec![0; self.volume.shape().units() as usize];
-        let mut slot = 0;
-        for file in &self.preparation.files {
-            let units = file.units.len() as usize;
-            let sizes = ledger.sizes(slot..slot + units);
-            slot += units;
-            if file.blocks.is_some() {
-                continue;
-            }
-            for run in file.units.runs() {
-                let sizes = &sizes[run.at as usize..(run.at + run.units) as usize];
-                for (body, size) in bodies[run.first.0 as usize..].iter_mut().zip(sizes) {
-                    *body = size.saturating_sub(UNIT_HEADER_BYTES);
-                }
-            }
-        }
-        let sizes = SizeTable::from_body_bytes(bodies);
+        let sizes = ledger.size_table(&self.preparation.files, self.volume.shape().units());
         if *plan != TapePlan::new(self.options.plan.clone(), self.preparation.files.clone(), &sizes)? {
             let reason = "the places that were written are not those that the lengths of all units give".to_owned();
             return Err(SnapshotError::NotAsPlanned { tape: self.volume.name().to_owned(), offset: 0, reason });
@@ -284,12 +309,10 @@ impl Copier<'_> {
     }
 
     /// All findings, once every unit is secured and the volume stood still.
-    fn end_of_copy(&self, status: &[UpdateStatus], raw_slots: Vec<Finding>) -> Result<Vec<Finding>, SnapshotError> {
-        for (file, status) in self.preparation.files.iter().zip(status) {
-            if let Some(unit) = status.first_unsecured() {
-                let reason = format!("unit {unit} of {} was never secured, which is an error of this program", file.name);
-                return Err(SnapshotError::Refused(reason));
-            }
+    fn end_of_copy(&self, ledger: &Ledger, raw_slots: Vec<Finding>) -> Result<Vec<Finding>, SnapshotError> {
+        if let Some(slot) = ledger.first_unsecured() {
+            let reason = format!("unit {slot} of the tape was never secured, which is an error of this program");
+            return Err(SnapshotError::Refused(reason));
         }
         self.volume.check_unchanged()?;
         Ok(self.preparation.findings.iter().cloned().chain(raw_slots).collect())

@@ -15,15 +15,16 @@ use super::compressed_file::{BadEntry, CompressedFile, Place};
 use super::error::VolumeError;
 use super::fixed_block::{PlainBlocks, UNIT_BYTES};
 use super::image_file::ImageFile;
+use super::packing::Packers;
 use super::plain_ckd::PlainCkd;
 use super::shape::{Shape, UnitAddress, UnitIndex};
 use super::stage::Stage;
 use crate::finding::Finding;
 
 /// A block group and the five bytes in front of it.
-const GROUP_IMAGE_BYTES: usize = IMAGE_HEADER_BYTES + GROUP_BYTES;
+pub(super) const GROUP_IMAGE_BYTES: usize = IMAGE_HEADER_BYTES + GROUP_BYTES;
 /// Units of a block group.
-const GROUP_UNITS: u32 = 15;
+pub(super) const GROUP_UNITS: u32 = 15;
 const _: () = assert!(GROUP_UNITS as usize * UNIT_BYTES == GROUP_BYTES);
 
 /// What lies under the lowest compressed file.
@@ -48,10 +49,17 @@ pub(super) struct CompressedImage {
 }
 
 /// What a thread needs to expand images.
-struct Tools {
+#[derive(Default)]
+pub(super) struct Tools {
     expander: Expander,
+    /// As the file has it.
     image: Vec<u8>,
-    slot: Vec<u8>,
+    /// Room for an expanded unit.
+    pub(super) slot: Vec<u8>,
+    /// What it needs to make images, once it did.
+    pub(super) packers: Option<Packers>,
+    /// As the file will have it.
+    pub(super) packed: Vec<u8>,
 }
 
 impl std::fmt::Debug for CompressedImage {
@@ -64,6 +72,15 @@ impl CompressedImage {
     /// Puts the files together; `levels` begin with the highest and are at least one.
     pub(super) const fn new(shape: Shape, levels: Vec<CompressedFile>, base: Base) -> Self {
         Self { shape, levels, base, tools: Mutex::new(Vec::new()) }
+    }
+
+    pub(super) const fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
+    /// The highest file, which takes the writes.
+    pub(super) fn top(&self) -> &CompressedFile {
+        &self.levels[0]
     }
 
     pub(super) fn files(&self) -> impl Iterator<Item = &ImageFile> {
@@ -90,28 +107,6 @@ impl CompressedImage {
             findings.push(finding.at(self.shape.address(UnitIndex(unit))));
         }
         findings
-    }
-
-    /// Writes bytes of a unit: the unit is expanded, changed, and stored again in another place.
-    pub(super) fn write_slot(&self, unit: UnitIndex, _offset: u32, _bytes: &[u8]) -> Result<(), VolumeError> {
-        let reason = "compressed images are not written in place yet".to_owned();
-        Err(unit_error(&self.levels[0], self.shape.address(unit), 0, reason))
-    }
-
-    pub(super) fn sync(&self) -> Result<(), VolumeError> {
-        self.levels[0].file().sync()
-    }
-
-    pub(super) fn room(&self) -> Option<super::update::Room> {
-        None
-    }
-
-    pub(super) fn compact(&self, _most_bytes: u64) -> Result<u64, VolumeError> {
-        Ok(0)
-    }
-
-    pub(super) fn close(&self) -> Result<(), VolumeError> {
-        Ok(())
     }
 
     /// Whether the length of a unit is known without expanding it.
@@ -161,30 +156,6 @@ impl CompressedImage {
         result
     }
 
-    /// Expands one unit into `buffer`, and zeros behind it.
-    pub(super) fn read_slot(&self, unit: UnitIndex, buffer: &mut [u8]) -> Result<(), VolumeError> {
-        let mut tools = self.take_tools();
-        let result = match &self.shape {
-            Shape::Ckd(geometry) => self.expand_track(geometry, TrackIndex(unit.0), buffer, &mut tools).map(|used| {
-                let home = geometry.encode_cchh(geometry.cchh(TrackIndex(unit.0)));
-                let end = Track::parse(&buffer[..used], home).map_or(used, |track| track.bytes().len() + END_MARK.len());
-                buffer[end..].fill(0);
-            }),
-            Shape::FixedBlock(_) => {
-                let mut image = std::mem::take(&mut tools.slot);
-                image.resize(GROUP_IMAGE_BYTES, 0);
-                let expanded = self.expand_group(unit.0 / GROUP_UNITS, &mut image, &mut tools).map(|()| {
-                    let start = IMAGE_HEADER_BYTES + (unit.0 % GROUP_UNITS) as usize * UNIT_BYTES;
-                    buffer.copy_from_slice(&image[start..start + buffer.len()]);
-                });
-                tools.slot = image;
-                expanded
-            }
-        };
-        self.give_back(tools);
-        result
-    }
-
     fn read_tracks(
         &self,
         geometry: &Geometry,
@@ -216,7 +187,7 @@ impl CompressedImage {
     }
 
     /// Puts a track with its end mark into `slot` and gives its length there.
-    fn expand_track(
+    pub(super) fn expand_track(
         &self,
         geometry: &Geometry,
         track: TrackIndex,
@@ -224,9 +195,9 @@ impl CompressedImage {
         tools: &mut Tools,
     ) -> Result<usize, VolumeError> {
         let address = UnitAddress::Track(geometry.cchh(track));
-        let (level, place) = self.find_level(track.0, address)?;
+        let (level, place) = self.fetch(track.0, address, &mut tools.image)?;
         match place {
-            Place::Image { offset, length } => level.expand(offset, length, address, slot, tools),
+            Place::Image { offset, .. } => level.expand(offset, address, slot, tools),
             Place::Null(format) => {
                 let home = geometry.encode_cchh(geometry.cchh(track));
                 let filled = format.fill(home, slot);
@@ -258,17 +229,17 @@ impl CompressedImage {
     }
 
     /// Puts a block group and the five bytes in front of it into `image`.
-    fn expand_group(&self, group: u32, image: &mut [u8], tools: &mut Tools) -> Result<(), VolumeError> {
+    pub(super) fn expand_group(&self, group: u32, image: &mut [u8], tools: &mut Tools) -> Result<(), VolumeError> {
         let first_unit = group.saturating_mul(GROUP_UNITS);
         let address = self.shape.address(UnitIndex(first_unit));
-        let (level, place) = self.find_level(group, address)?;
+        let (level, place) = self.fetch(group, address, &mut tools.image)?;
         match place {
             Place::Null(_) => {
                 image.fill(0);
                 Ok(())
             }
-            Place::Image { offset, length } => {
-                let used = level.expand(offset, length, address, image, tools)?;
+            Place::Image { offset, .. } => {
+                let used = level.expand(offset, address, image, tools)?;
                 if used != image.len() {
                     let reason = format!("the block group has {used} bytes where it must have {}", image.len());
                     return Err(unit_error(level, address, offset, reason));
@@ -305,16 +276,24 @@ impl CompressedImage {
         Ok((level, Place::Below))
     }
 
-    fn find_level(&self, image: u32, address: UnitAddress) -> Result<(&CompressedFile, Place), VolumeError> {
-        self.find(image).map_err(|error| unit_error(error.level, address, error.offset, error.reason))
+    /// The file that has the unit, and where; an image is read into `image`, in one go with finding it.
+    fn fetch(&self, unit: u32, address: UnitAddress, image: &mut Vec<u8>) -> Result<(&CompressedFile, Place), VolumeError> {
+        // Only the highest file is ever written.
+        let _held = self.levels[0].hold();
+        let (level, place) = self.find(unit).map_err(|error| unit_error(error.level, address, error.offset, error.reason))?;
+        if let Place::Image { offset, length } = place {
+            image.resize(usize::from(length), 0);
+            level.file().read_at(offset, image)?;
+        }
+        Ok((level, place))
     }
 
-    fn take_tools(&self) -> Tools {
+    pub(super) fn take_tools(&self) -> Tools {
         let kept = self.tools.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        kept.unwrap_or_else(|| Tools { expander: Expander::default(), image: Vec::new(), slot: Vec::new() })
+        kept.unwrap_or_default()
     }
 
-    fn give_back(&self, tools: Tools) {
+    pub(super) fn give_back(&self, tools: Tools) {
         self.tools.lock().unwrap_or_else(PoisonError::into_inner).push(tools);
     }
 }
@@ -327,17 +306,8 @@ struct FindError<'a> {
 }
 
 impl CompressedFile {
-    /// Reads and expands an image into `out`, header bytes included; gives its length.
-    fn expand(
-        &self,
-        offset: u64,
-        length: u16,
-        address: UnitAddress,
-        out: &mut [u8],
-        tools: &mut Tools,
-    ) -> Result<usize, VolumeError> {
-        tools.image.resize(usize::from(length), 0);
-        self.file().read_at(offset, &mut tools.image)?;
+    /// Expands the image that was fetched from `offset` into `out`, header bytes included; gives its length.
+    fn expand(&self, offset: u64, address: UnitAddress, out: &mut [u8], tools: &mut Tools) -> Result<usize, VolumeError> {
         tools.expander.expand(&tools.image, out).map_err(|error| unit_error(self, address, offset, error.to_string()))
     }
 }

@@ -1,8 +1,12 @@
 //! One file of a compressed image: its headers and tables, checked against the file.
 //!
-//! All tables are read when the file is opened; a 3390-54 full of data has 16 MiB of them in memory. A table that
+//! All tables are read when the file is opened; a 3390-54 full of data has 16 MiB of them in memory. Those of a file that
+//! is written change there after they changed in the file. A table that
 //! lies outside the file, or over another, is an error of the image. An entry that does so is an error of its unit
 //! alone, told when the unit is read, so that the rest of a damaged volume can still be had.
+
+use std::sync::atomic::Ordering;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use tapegate_formats::dasd::compressed_header::{
     COMPRESSED_HEADER_BYTES, COMPRESSED_HEADER_OFFSET, CompressedHeader, OPTION_OPENED,
@@ -15,10 +19,13 @@ use tapegate_formats::dasd::lookup_table::{L1_OFFSET, L1Entry, L2_ENTRIES, L2Ent
 use tapegate_formats::dasd::null_track::NullFormat;
 use tapegate_formats::dasd::track_image::{GROUP_SECTORS, IMAGE_HEADER_BYTES};
 
+use super::editor::Editor;
 use super::error::VolumeError;
 use super::fixed_block;
 use super::image_file::ImageFile;
+
 use super::shape::Shape;
+use super::tables::{Entered, Tables};
 use crate::finding::Finding;
 
 /// What the two bytes of a home address can name.
@@ -33,20 +40,14 @@ pub(super) struct CompressedFile {
     null_format: NullFormat,
     /// First byte behind the first-level table: no image lies before it.
     tables_end: u64,
-    /// By unit / 256.
-    groups: Vec<Group>,
     shape: Shape,
-    /// Second-level tables one behind the other.
-    entries: Vec<L2Entry>,
-}
-
-/// What the first-level table says of 256 units.
-#[derive(Debug, Clone, Copy)]
-enum Group {
-    Null,
-    Below,
-    /// Index of its first entry.
-    At(usize),
+    /// Held for no I/O.
+    tables: RwLock<Tables>,
+    /// Held shared by who reads an image, from finding it to the end of reading. Space is used again only after it was
+    /// held alone, so that nobody reads it for what it was.
+    reading: RwLock<()>,
+    /// What writing needs, if the file was opened for it.
+    editor: Option<Editor>,
 }
 
 /// Where a unit is.
@@ -95,21 +96,17 @@ impl CompressedFile {
         let l1: Vec<L1Entry> = layout.parse_l1(&l1).collect();
         check_tables(&file, &l1, layout, tables_end)?;
 
-        let mut groups = Vec::with_capacity(l1.len());
-        let mut entries = Vec::new();
+        let mut tables = Tables::default();
         for entry in l1 {
-            groups.push(match entry {
-                L1Entry::Null => Group::Null,
-                L1Entry::Below => Group::Below,
-                L1Entry::Table(offset) => {
-                    let table = read_vec(&file, offset, layout.l2_table_bytes() as u64)?;
-                    let first = entries.len();
-                    entries.extend(layout.parse_l2(&table));
-                    Group::At(first)
-                }
-            });
+            let table = match entry {
+                L1Entry::Table(offset) => read_vec(&file, offset, layout.l2_table_bytes() as u64)?,
+                L1Entry::Null | L1Entry::Below => Vec::new(),
+            };
+            tables.push(entry, layout.parse_l2(&table));
         }
-        Ok(Self { file, width, header, null_format, tables_end, groups, shape, entries })
+        let editor = file.is_writable().then(|| Editor::new(&file, &tables, layout, tables_end)).transpose()?;
+        let (tables, reading) = (RwLock::new(tables), RwLock::new(()));
+        Ok(Self { file, width, header, null_format, tables_end, shape, tables, reading, editor })
     }
 
     pub(super) const fn file(&self) -> &ImageFile {
@@ -121,13 +118,51 @@ impl CompressedFile {
         &self.shape
     }
 
+    /// The null format that the header names.
+    pub(super) const fn null_format(&self) -> NullFormat {
+        self.null_format
+    }
+
     /// The units that have table entries of their own in this file.
-    pub(super) fn entered(&self) -> impl Iterator<Item = u32> {
-        let starts = (0..).step_by(L2_ENTRIES).zip(&self.groups);
+    pub(super) fn entered(&self) -> Vec<u32> {
         let images = images(&self.shape);
-        starts
-            .filter(|(_, group)| matches!(group, Group::At(_)))
-            .flat_map(move |(start, _): (u32, _)| start..images.min(start.saturating_add(L2_ENTRIES as u32)))
+        let group = |(group, ..): (usize, _, _)| {
+            let start = u32::try_from(group * L2_ENTRIES).unwrap_or(u32::MAX);
+            start..images.min(start.saturating_add(L2_ENTRIES as u32))
+        };
+        self.tables().tables().flat_map(group).collect()
+    }
+
+    pub(super) const fn width(&self) -> OffsetWidth {
+        self.width
+    }
+
+    /// The header as it was when the file was opened.
+    pub(super) const fn header(&self) -> &CompressedHeader {
+        &self.header
+    }
+
+    /// What writing needs; `None` if the file was opened for reading.
+    pub(super) const fn editor(&self) -> Option<&Editor> {
+        self.editor.as_ref()
+    }
+
+    /// Keeps the space of images from being used again while it is held.
+    pub(super) fn hold(&self) -> RwLockReadGuard<'_, ()> {
+        self.reading.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns when everybody who held the space has let go of it.
+    pub(super) fn wait_for_readers(&self) {
+        drop(self.reading.write().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    pub(super) fn tables(&self) -> RwLockReadGuard<'_, Tables> {
+        self.tables.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn tables_mut(&self) -> RwLockWriteGuard<'_, Tables> {
+        self.tables.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What is odd about the file as a whole.
@@ -150,8 +185,8 @@ impl CompressedFile {
         if let Err(error) = free_spaces(&self.header, self.width, read) {
             findings.push(Finding::note("free-space-chain", format!("{name}: {error}; no track is affected")));
         }
-        let images = self.entries.iter();
-        let stored_nulls = images.filter(|entry| matches!(entry, L2Entry::Image { length: 29 | 37, .. })).count();
+        let null_sized = |entry: &&L2Entry| matches!(entry, L2Entry::Image { length: 29 | 37, .. });
+        let stored_nulls = self.tables().entries().iter().filter(null_sized).count();
         if stored_nulls > 0 && matches!(self.shape, Shape::Ckd(_)) {
             findings.push(Finding::note(
                 "null-track-stored",
@@ -166,11 +201,11 @@ impl CompressedFile {
 
     /// Where a unit is, with the image inside the file.
     pub(super) fn find(&self, unit: u32) -> Result<Place, BadEntry> {
-        let group = usize::try_from(unit).map_or(usize::MAX, |unit| unit / L2_ENTRIES);
-        let entry = match self.groups.get(group) {
-            None | Some(Group::Null) => return Ok(Place::Null(self.null_format)),
-            Some(Group::Below) => return Ok(Place::Below),
-            Some(Group::At(first)) => self.entries[first + unit as usize % L2_ENTRIES],
+        let entered = self.tables().get(unit);
+        let entry = match entered {
+            Entered::NullGroup => return Ok(Place::Null(self.null_format)),
+            Entered::BelowGroup => return Ok(Place::Below),
+            Entered::Entry(entry) => entry,
         };
         match entry {
             L2Entry::Below => Ok(Place::Below),
@@ -196,6 +231,19 @@ impl CompressedFile {
                     )),
                 }
             }
+        }
+    }
+}
+
+/// A file that was not closed is closed as well as can be, without waiting for the storage.
+impl Drop for CompressedFile {
+    fn drop(&mut self) {
+        if let Some(editor) = &self.editor
+            && !editor.unsure.load(Ordering::Acquire)
+            && !std::thread::panicking()
+        {
+            // What fails leaves the mark, by which whoever opens the file next knows.
+            let _ = self.finish(editor, false);
         }
     }
 }

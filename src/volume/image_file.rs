@@ -9,7 +9,7 @@ use std::io;
 use std::io::Seek;
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
@@ -60,6 +60,10 @@ pub(super) struct ImageFile {
     identity: FileIdentity,
     /// Bytes of the file now: it grows by what is written behind its end.
     size_bytes: AtomicU64,
+    /// A sync failed. What was not on stable storage then may be forgotten, whatever a later one says.
+    sync_failed: AtomicBool,
+    #[cfg(test)]
+    pub(super) recorder: super::recorder::Recorder,
 }
 
 impl ImageFile {
@@ -83,7 +87,16 @@ impl ImageFile {
             }
             Err(errno) => return Err(io_error("locking the image", errno.into())),
         }
-        Ok(Self { path: path.to_owned(), file, access, identity, size_bytes: AtomicU64::new(identity.size_bytes) })
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+            access,
+            identity,
+            size_bytes: AtomicU64::new(identity.size_bytes),
+            sync_failed: AtomicBool::new(false),
+            #[cfg(test)]
+            recorder: super::recorder::Recorder::default(),
+        })
     }
 
     /// What it was opened for.
@@ -141,17 +154,38 @@ impl ImageFile {
             source,
         })?;
         self.size_bytes.fetch_max(offset + bytes.len() as u64, Ordering::AcqRel);
+        #[cfg(test)]
+        self.recorder.wrote(offset, bytes);
+        Ok(())
+    }
+
+    /// Makes the file this long.
+    pub(super) fn set_size(&self, bytes: u64) -> Result<(), VolumeError> {
+        self.file.set_len(bytes).map_err(|source| VolumeError::Io {
+            path: self.path.clone(),
+            action: format!("setting the image's size to {bytes} bytes"),
+            source,
+        })?;
+        self.size_bytes.store(bytes, Ordering::Release);
+        #[cfg(test)]
+        self.recorder.cut(bytes);
         Ok(())
     }
 
     /// Waits until all that was written is on stable storage.
     pub(super) fn sync(&self) -> Result<(), VolumeError> {
+        let io_error = |source| VolumeError::Io { path: self.path.clone(), action: "syncing the image".to_owned(), source };
+        if self.sync_failed.load(Ordering::Acquire) {
+            return Err(io_error(io::Error::other("a sync failed before, and what was written then may be lost")));
+        }
         // The size of a file that grew goes with its data: fdatasync leaves out only what no reader of the data needs.
-        self.file.sync_data().map_err(|source| VolumeError::Io {
-            path: self.path.clone(),
-            action: "syncing the image".to_owned(),
-            source,
-        })
+        self.file.sync_data().map_err(|source| {
+            self.sync_failed.store(true, Ordering::Release);
+            io_error(source)
+        })?;
+        #[cfg(test)]
+        self.recorder.synced();
+        Ok(())
     }
 
     /// Reads exactly `buffer`; bytes past the end of the file are an error.
@@ -200,6 +234,15 @@ impl ImageFile {
             return Ok(());
         };
         Err(VolumeError::Refused { path: self.path.clone(), reason: format!("the volume changed while it was read: {changed}") })
+    }
+}
+
+impl Drop for ImageFile {
+    /// Lets go of the lock at once. Closing the file does so only when no other descriptor shares it, and a child that
+    /// another thread is just starting has one until it runs its program.
+    fn drop(&mut self) {
+        // A lock that can't be given back goes with the last descriptor.
+        let _ = flock(&self.file, FlockOperation::Unlock);
     }
 }
 

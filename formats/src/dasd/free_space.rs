@@ -11,6 +11,7 @@ use thiserror::Error;
 
 use super::compressed_header::CompressedHeader;
 use super::device_header::OffsetWidth;
+use super::lookup_table::TableLayout;
 
 /// First bytes of the new form.
 pub const FREE_LIST_MARK: [u8; 8] = *b"FREE_BLK";
@@ -92,6 +93,22 @@ pub fn free_spaces(
     Ok(spaces)
 }
 
+/// Writes the new form of the list, for a file whose numbers lie as `layout` says.
+///
+/// It has one entry more than there are spaces; the header says their number and where the list is. `None` if a number
+/// has no room in an entry.
+#[must_use]
+pub fn free_list(spaces: &[FreeSpace], layout: TableLayout) -> Option<Vec<u8>> {
+    let mut list = Vec::with_capacity((1 + spaces.len()) * layout.l2_entry_bytes());
+    list.extend(FREE_LIST_MARK);
+    list.resize(layout.l2_entry_bytes(), 0);
+    for space in spaces {
+        layout.write_offset(space.offset, &mut list)?;
+        layout.write_offset(space.length, &mut list)?;
+    }
+    Some(list)
+}
+
 /// The two numbers of an entry.
 fn numbers(entry: &[u8], big_endian: bool) -> (u64, u64) {
     let number = |bytes: &[u8]| {
@@ -105,6 +122,7 @@ fn numbers(entry: &[u8], big_endian: bool) -> (u64, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dasd::compressed_header::OPTION_BIG_ENDIAN;
 
     fn header(free_offset: u64, free_spaces: u64) -> CompressedHeader {
         CompressedHeader { free_offset, free_spaces, size_bytes: 100, ..CompressedHeader::default() }
@@ -125,6 +143,21 @@ mod tests {
     }
 
     const BOTH: [FreeSpace; 2] = [FreeSpace { offset: 20, length: 10 }, FreeSpace { offset: 60, length: 40 }];
+
+    #[test]
+    fn a_list_that_is_written_reads_back_in_every_layout() {
+        for width in [OffsetWidth::Bits32, OffsetWidth::Bits64] {
+            for options in [0, OPTION_BIG_ENDIAN] {
+                let header = CompressedHeader { options, ..header(30, 2) };
+                let mut file = vec![0; 100];
+                let list = free_list(&BOTH, TableLayout::of(width, &header)).unwrap();
+                file[30..30 + list.len()].copy_from_slice(&list);
+                assert_eq!(free_spaces(&header, width, read_from(&file)).unwrap(), BOTH);
+            }
+        }
+        let far = [FreeSpace { offset: 1 << 32, length: 100 }];
+        assert_eq!(free_list(&far, TableLayout::of(OffsetWidth::Bits32, &header(0, 1))), None);
+    }
 
     #[test]
     fn a_chain_is_followed_from_space_to_space() {

@@ -139,7 +139,8 @@ impl TableLayout {
         }
     }
 
-    fn write_offset(self, offset: u64, bytes: &mut Vec<u8>) -> Option<()> {
+    /// Appends an offset, or another number as wide; `None` if it has no room.
+    pub(super) fn write_offset(self, offset: u64, bytes: &mut Vec<u8>) -> Option<()> {
         match self.width {
             OffsetWidth::Bits32 => {
                 let offset = u32::try_from(offset).ok()?;

@@ -3,12 +3,6 @@
 //! The file only grows: each call compresses its units in its own thread, takes the room for them at the end of the
 //! file, and writes them at once; the tables come last. So there are no free spaces, and used size and file size are
 //! the same.
-//!
-//! Two things are stored plain that could be compressed. Tracks whose R0 is not the usual one (key length 0, data
-//! length 8, the track's own address): Hercules 3.13 expands such a track to rubbish, and reads it well when it is
-//! stored plain. And tracks of at most one record without key and data that are not exactly a null track: Hercules goes
-//! by the length when it expands, and would make a null track of them. Its checker complains of both kinds however they
-//! are stored; a disk that has them can't be kept in a compressed image otherwise.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -21,21 +15,18 @@ use tapegate_formats::dasd::device_header::{DeviceHeader, DiskClass, Eyecatcher,
 use tapegate_formats::dasd::geometry::Geometry;
 use tapegate_formats::dasd::lookup_table::{L1_OFFSET, L1Entry, L2_ENTRIES, L2Entry, TableLayout};
 use tapegate_formats::dasd::null_track::NullFormat;
-use tapegate_formats::dasd::track::{END_MARK, HOME_ADDRESS_BYTES};
-use tapegate_formats::dasd::track_image::{Compression, GROUP_BYTES, IMAGE_HEADER_BYTES, Packer};
+use tapegate_formats::dasd::track_image::{Compression, GROUP_BYTES, IMAGE_HEADER_BYTES};
 use tapegate_formats::tape::unit::UnitKind;
 
 use super::partial_file::PartialFile;
 use crate::volume::compressed_file::images;
 use crate::volume::error::VolumeError;
 use crate::volume::fixed_block::{UNIT_BYTES, unit_bytes};
+use crate::volume::packing::{BLOCK_NULL, Made, Packers};
 use crate::volume::shape::{BlockShape, Shape, UnitAddress, UnitIndex};
 
 /// Null format of units that are not stored: for tracks home address and R0 alone, for blocks zeros.
 const TRACK_NULL: L2Entry = L2Entry::Null(1);
-const BLOCK_NULL: L2Entry = L2Entry::Null(0);
-/// Tracks of this length with their end mark, or less, are null tracks to Hercules.
-const LONGEST_NULL_BYTES: usize = 37;
 /// Units of a block group.
 const GROUP_UNITS: u32 = (GROUP_BYTES / UNIT_BYTES) as u32;
 
@@ -57,9 +48,7 @@ pub(super) struct CompressedWriter {
 
 /// What a thread needs to make images.
 struct Bench {
-    packer: Packer,
-    plain: Packer,
-    unit: Vec<u8>,
+    packers: Packers,
     images: Vec<u8>,
 }
 
@@ -84,7 +73,7 @@ impl CompressedWriter {
         width: OffsetWidth,
         compression: Compression,
     ) -> Result<Self, VolumeError> {
-        Packer::new(compression).map_err(|error| file.unsupported(error.to_string()))?;
+        Packers::new(compression).map_err(|error| file.unsupported(error.to_string()))?;
         if matches!(shape, Shape::FixedBlock(blocks) if u32::try_from(blocks.blocks).is_err()) {
             return Err(file.unsupported("a compressed image counts its sectors in 32 bits; use the format fba"));
         }
@@ -127,7 +116,7 @@ impl CompressedWriter {
         let mut bench = self.bench(file)?;
         for (group, content) in left {
             bench.images.clear();
-            let made = pack_group(group, &content.bytes, &mut bench);
+            let made = (group, bench.packers.pack_group(&content.bytes, &mut bench.images));
             self.store(file, &[made], &bench.images)?;
         }
         let (cylinders, null_format) = match &self.shape {
@@ -169,15 +158,7 @@ impl CompressedWriter {
         bench.images.clear();
         let pack = |(track, (_, body)): (u32, &(UnitKind, &[u8]))| {
             let home = geometry.encode_cchh(geometry.cchh(TrackIndex(track)));
-            if let Some(format) = NullFormat::recognise(home, body) {
-                return (track, Made::Null(L2Entry::Null(u16::from(format.number()))));
-            }
-            bench.unit.clear();
-            bench.unit.extend_from_slice(body);
-            bench.unit.extend_from_slice(&END_MARK);
-            let usual = has_usual_r0(home, body) && bench.unit.len() > LONGEST_NULL_BYTES;
-            let packer = if usual { &mut bench.packer } else { &mut bench.plain };
-            (track, Made::Image(packer.pack(&bench.unit, &mut bench.images)))
+            (track, bench.packers.pack_track(home, body, NullFormat::Empty, &mut bench.images))
         };
         (first.0..).zip(units).map(pack).collect()
     }
@@ -207,7 +188,7 @@ impl CompressedWriter {
             }
         }
         bench.images.clear();
-        complete.into_iter().map(|(number, group)| pack_group(number, &group.bytes, bench)).collect()
+        complete.into_iter().map(|(number, group)| (number, bench.packers.pack_group(&group.bytes, &mut bench.images))).collect()
     }
 
     /// Writes images at the end of the file and enters where they are.
@@ -258,8 +239,8 @@ impl CompressedWriter {
         if let Some(bench) = lock(&self.benches).pop() {
             return Ok(bench);
         }
-        let packer = |compression| Packer::new(compression).map_err(|error| file.unsupported(error.to_string()));
-        Ok(Bench { packer: packer(self.compression)?, plain: packer(Compression::None)?, unit: Vec::new(), images: Vec::new() })
+        let packers = Packers::new(self.compression).map_err(|error| file.unsupported(error.to_string()))?;
+        Ok(Bench { packers, images: Vec::new() })
     }
 
     fn too_large(&self, file: &PartialFile) -> VolumeError {
@@ -275,33 +256,12 @@ impl CompressedWriter {
     }
 }
 
-/// What became of a unit.
-enum Made {
-    /// It needs no image.
-    Null(L2Entry),
-    /// An image of this length.
-    Image(usize),
-}
-
 impl Group {
     fn new(number: u32) -> Self {
         let mut bytes = vec![0; IMAGE_HEADER_BYTES + GROUP_BYTES];
         bytes[1..IMAGE_HEADER_BYTES].copy_from_slice(&number.to_be_bytes());
         Self { bytes, come: 0 }
     }
-}
-
-/// Appends the image of a block group, unless it is all zeros.
-fn pack_group(number: u32, bytes: &[u8], bench: &mut Bench) -> (u32, Made) {
-    if bytes[IMAGE_HEADER_BYTES..].iter().all(|byte| *byte == 0) {
-        return (number, Made::Null(BLOCK_NULL));
-    }
-    (number, Made::Image(bench.packer.pack(bytes, &mut bench.images)))
-}
-
-/// Whether a track begins with the R0 that every tool expects: its own address, no key, eight data bytes.
-fn has_usual_r0(home: [u8; 4], body: &[u8]) -> bool {
-    body.get(HOME_ADDRESS_BYTES..).is_some_and(|rest| rest.starts_with(&home) && rest[4..].starts_with(&[0, 0, 0, 8]))
 }
 
 /// Both levels of tables; the second-level ones go to `offset`. `None` if an offset has no room in an entry.

@@ -1,0 +1,158 @@
+//! Views that come back after a restart of the service.
+//!
+//! A unit that the kept cache has changed since T0; every other is on the volume as it was at T0, if nobody else wrote to
+//! the image meanwhile (see `trust`). A session whose tapes were not whole makes them again: its T0 is all there.
+//!
+//! What can't be trusted is void, and says so in the list of sessions; its files are removed.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::kept::{KeptFolder, Record};
+use super::trust::{Before, check, machine_started_ns};
+use crate::finding::Finding;
+use crate::gate::{Still, StillLimits};
+use crate::live::member::{Member, Sink};
+use crate::live::pacer::Pacer;
+use crate::live::session::Session;
+use crate::live::sessions::{Place, Sessions, StartError, Views};
+use crate::live::status::SessionId;
+use crate::snapshot::discard_interrupted;
+use crate::volume::Fingerprint;
+
+/// A session with views that an earlier process left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RestoredViews {
+    /// Its number.
+    pub session: SessionId,
+    /// The views that show its T0 again.
+    pub views: Vec<String>,
+    /// Why it is void, if it is.
+    pub void: Option<String>,
+}
+
+impl Sessions {
+    /// Takes up the views that an earlier process left; call it once, before any front-end opens, since a host's write
+    /// before it would be a change that no view knows of.
+    ///
+    /// Folders that make no sense are told and left alone.
+    pub fn restore_views(&self) -> Vec<RestoredViews> {
+        let Some(views) = &self.views else { return Vec::new() };
+        let entries = match std::fs::read_dir(&views.folder) {
+            Ok(entries) => entries,
+            Err(error) => {
+                tracing::error!(folder = %views.folder.display(), %error, "the views of before can't be looked for");
+                return Vec::new();
+            }
+        };
+        let mut found: Vec<(SessionId, std::path::PathBuf)> = entries
+            .filter_map(Result::ok)
+            .filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path())))
+            .collect();
+        found.sort();
+        found.into_iter().filter_map(|(id, path)| self.restore_folder(views, id, &path)).collect()
+    }
+
+    fn restore_folder(&self, views: &Views, id: SessionId, path: &Path) -> Option<RestoredViews> {
+        let folder = KeptFolder::at(path.to_owned(), false);
+        {
+            // Never used again, whatever becomes of it.
+            let mut running = self.running();
+            running.next = running.next.max(id.0.saturating_add(1));
+        }
+        let record = match folder.read_record() {
+            Ok(Some(record)) if record.id == id => record,
+            Ok(None) => {
+                folder.remove();
+                return None;
+            }
+            Ok(Some(_)) => {
+                tracing::error!(folder = %path.display(), "the record is that of another session; move the folder away");
+                return None;
+            }
+            Err(error) => {
+                tracing::error!(folder = %path.display(), %error, "the record of a view can't be read; the view does not come back");
+                return None;
+            }
+        };
+        let folder = KeptFolder::at(path.to_owned(), record.request.durable);
+        let names = record.request.volumes.iter().filter_map(|volume| volume.view.clone()).collect();
+        match self.take_up(views, record.clone(), folder.clone()) {
+            Ok(session) => {
+                tracing::info!(session = id.0, t0 = %record.t0, "the views of the session stand again");
+                self.running().sessions.insert(id, session);
+                Some(RestoredViews { session: id, views: names, void: None })
+            }
+            Err(error) => {
+                let reason = format!("the views can't come back: {error}");
+                tracing::error!(session = id.0, reason, "the session is void");
+                self.running().sessions.insert(id, Session::lost(record, &reason));
+                folder.remove();
+                Some(RestoredViews { session: id, views: Vec::new(), void: Some(reason) })
+            }
+        }
+    }
+
+    fn take_up(&self, views: &Views, record: Record, folder: KeptFolder) -> Result<Arc<Session>, StartError> {
+        for asked in record.request.volumes.iter().filter(|asked| asked.view.is_some()) {
+            let volume = self.volume(&asked.volume)?;
+            let Some(opened) = record.images.get(&asked.volume) else {
+                return Err(StartError::Refused(format!("the record has no image of {}", asked.volume)));
+            };
+            let before = Before {
+                opened,
+                stopped: record.stopped.get(&asked.volume),
+                last_write: views.last_writes.get(&asked.volume).copied(),
+                t0_ns: record.t0.as_nanosecond(),
+                durable: record.request.durable,
+                started_ns: machine_started_ns(),
+            };
+            let trusted = check(&volume.fingerprint, &before);
+            trusted.map_err(|reason| StartError::Refused(format!("{}: {reason}", volume.image.display())))?;
+        }
+        let pool = self.pool(record.request.cache.as_deref())?;
+        // A tape whose volume has no view can't be made again; then none is, since they were to be of one T0.
+        let whole_group = record.request.volumes.iter().all(|asked| asked.view.is_some());
+        let again = whole_group && !record.tapes_whole;
+        let mut gates = Vec::new();
+        for asked in record.request.volumes.iter().filter(|asked| asked.view.is_some()) {
+            gates.push(Arc::clone(&self.volume(&asked.volume)?.gate));
+        }
+        let pacer = Arc::new(Pacer::new(record.request.pace, gates.clone()));
+        let mut members = Vec::<Member>::new();
+        for (number, asked) in record.request.volumes.iter().enumerate().filter(|(_, asked)| asked.view.is_some()) {
+            let place = Place { id: record.id, number, folder: Some(&folder), kept: true };
+            let sink = asked.tape.as_deref().filter(|_| again).map(tape_again).transpose()?;
+            members.push(self.member(&place, (&record.request, asked), sink, (pool, &pacer))?);
+        }
+        if let (false, false, Some(view)) =
+            (whole_group, record.tapes_whole, members.first().and_then(|member| member.view.as_ref()))
+        {
+            let detail = "the service ended before the tapes were whole, and not every volume has a view: no tape is made";
+            view.add_finding(Finding::damage("tape-not-made", detail));
+        }
+        let session = Session::new(record.id, record.request.clone(), members, pacer, Some(folder));
+        // No front-end is open, so nobody is in the way.
+        let still = Still::of(&gates, StillLimits::default()).map_err(|held| StartError::Refused(held.to_string()))?;
+        session.take_up(record, &still);
+        drop(still);
+        session.begin()?;
+        Ok(session)
+    }
+
+    /// Notes how a clean stop left the images, by volume: call it when front-ends are closed and all volumes are
+    /// [closed](crate::volume::Volume::close), with what [`Volume::open`](crate::volume::Volume::open) then finds.
+    ///
+    /// Without it views come back too, unless the machine was restarted or closing an image wrote to it.
+    pub fn note_stop(&self, left: &BTreeMap<String, Fingerprint>) {
+        let sessions: Vec<_> = self.running().sessions.values().cloned().collect();
+        sessions.iter().for_each(|session| session.note_stop(left));
+    }
+}
+
+/// A tape that is made again: what is there of it goes.
+fn tape_again(path: &Path) -> Result<Sink, StartError> {
+    discard_interrupted(path);
+    crate::live::sessions::sink(path)
+}

@@ -1,0 +1,159 @@
+//! Addresses and networks, for lists of who may connect: `10.0.0.0/8`, `127.0.0.1`, `fe80::/10`.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// Why a text is no network.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum NetworkError {
+    /// No address before the slash, or at all.
+    #[error("'{0}' is no network; write an address such as \"127.0.0.1\", or a network such as \"10.0.0.0/8\"")]
+    Address(String),
+    /// The number of bits is none, or more than the address has.
+    #[error("'{text}' has {bits} address bits at most behind the slash")]
+    Bits {
+        /// The text.
+        text: String,
+        /// Bits of such an address.
+        bits: u8,
+    },
+    /// Bits behind the network's are set: one of the two is not what was meant.
+    #[error("'{text}' is an address inside the network {network}; write one or the other")]
+    HostBits {
+        /// The text.
+        text: String,
+        /// The network with those bits.
+        network: Network,
+    },
+}
+
+/// An address, or all that begin with the same bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Network {
+    address: IpAddr,
+    bits: u8,
+}
+
+impl Network {
+    /// A single address.
+    #[must_use]
+    pub const fn host(address: IpAddr) -> Self {
+        Self { address, bits: if address.is_ipv4() { 32 } else { 128 } }
+    }
+
+    /// The addresses of this machine: 127.0.0.0/8 and ::1.
+    #[must_use]
+    pub fn loopback() -> Vec<Self> {
+        vec![Self { address: IpAddr::from([127, 0, 0, 0]), bits: 8 }, Self::host(Ipv6Addr::LOCALHOST.into())]
+    }
+
+    /// Whether the address is in the network; an IPv4 address that came over an IPv6 socket counts as IPv4.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
+        match (self.address, address.to_canonical()) {
+            (IpAddr::V4(network), IpAddr::V4(address)) => {
+                (network.to_bits() ^ address.to_bits()).checked_shr(32 - u32::from(self.bits)).unwrap_or(0) == 0
+            }
+            (IpAddr::V6(network), IpAddr::V6(address)) => {
+                (network.to_bits() ^ address.to_bits()).checked_shr(128 - u32::from(self.bits)).unwrap_or(0) == 0
+            }
+            _ => false,
+        }
+    }
+
+    fn without_host_bits(self) -> Self {
+        let address = match self.address {
+            IpAddr::V4(address) => {
+                let keep = u32::MAX.checked_shl(32 - u32::from(self.bits)).unwrap_or(0);
+                IpAddr::V4((address.to_bits() & keep).into())
+            }
+            IpAddr::V6(address) => {
+                let keep = u128::MAX.checked_shl(128 - u32::from(self.bits)).unwrap_or(0);
+                IpAddr::V6((address.to_bits() & keep).into())
+            }
+        };
+        Self { address, ..self }
+    }
+}
+
+impl FromStr for Network {
+    type Err = NetworkError;
+
+    fn from_str(text: &str) -> Result<Self, NetworkError> {
+        let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
+        let address: IpAddr = address.parse().map_err(|_| NetworkError::Address(text.to_owned()))?;
+        let whole = Self::host(address);
+        let Some(bits) = bits else { return Ok(whole) };
+        let digits = bits.bytes().all(|byte| byte.is_ascii_digit());
+        let bits = bits.parse().ok().filter(|bits| digits && *bits <= whole.bits);
+        let bits = bits.ok_or_else(|| NetworkError::Bits { text: text.to_owned(), bits: whole.bits })?;
+        let given = Self { address, bits };
+        let network = given.without_host_bits();
+        if network == given { Ok(given) } else { Err(NetworkError::HostBits { text: text.to_owned(), network }) }
+    }
+}
+
+impl TryFrom<String> for Network {
+    type Error = NetworkError;
+
+    fn try_from(text: String) -> Result<Self, NetworkError> {
+        text.parse()
+    }
+}
+
+impl From<Network> for String {
+    fn from(network: Network) -> Self {
+        network.to_string()
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if *self == Self::host(self.address) { self.address.fmt(f) } else { write!(f, "{}/{}", self.address, self.bits) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_holds_what_begins_with_its_bits() {
+        for (network, inside, outside) in [
+            ("10.0.0.0/8", "10.255.255.255", "11.0.0.0"),
+            ("192.168.4.0/23", "192.168.5.255", "192.168.6.0"),
+            ("127.0.0.1", "127.0.0.1", "127.0.0.2"),
+            ("127.0.0.1/32", "::ffff:127.0.0.1", "::1"),
+            ("0.0.0.0/0", "255.255.255.255", "::1"),
+            ("fe80::/10", "febf::1", "fec0::"),
+            ("::1", "::1", "127.0.0.1"),
+            ("::/0", "2001:db8::1", "10.0.0.1"),
+        ] {
+            let network: Network = network.parse().unwrap();
+            assert!(network.contains(inside.parse().unwrap()), "{inside} in {network}");
+            assert!(!network.contains(outside.parse().unwrap()), "{outside} not in {network}");
+            assert_eq!(network.to_string().parse(), Ok(network));
+        }
+    }
+
+    #[test]
+    fn what_is_no_network_is_refused_with_the_reason() {
+        for (text, word) in [
+            ("localhost", "no network"),
+            ("10.0.0/8", "no network"),
+            ("10.0.0.0/33", "32 address bits at most"),
+            ("10.0.0.0/+8", "32 address bits at most"),
+            ("fe80::/", "128 address bits at most"),
+            ("10.1.2.3/8", "inside the network 10.0.0.0/8"),
+        ] {
+            let error = text.parse::<Network>().unwrap_err().to_string();
+            assert!(error.contains(word), "{error}");
+        }
+    }
+}
