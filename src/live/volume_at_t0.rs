@@ -300,6 +300,11 @@ impl VolumeAtT0 {
                 // Without a cache it has ended, and nothing is kept any more.
                 if let (Some(staged), Some(cache)) = (buffers.stage.units().next(), self.cache()) {
                     cache.put(unit, staged.kind, staged.body)?;
+                    // Its bit is set by the copier only, and the stream may have passed it since it was read here: then
+                    // nobody comes for what was put. The copier sets the bit before it looks into the cache.
+                    if self.once && self.securing.is_secured(unit) {
+                        cache.release(unit);
+                    }
                 }
             }
         }

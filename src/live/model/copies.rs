@@ -17,7 +17,7 @@ use crate::live::{AtT0Parts, Ending, Pacer, VolumeAtT0};
 use crate::plan::pattern::Selection;
 use crate::plan::{BlockTable, FileClass, FileSpec, Form, LabelKind, PlanOptions, UnitBlocks, UnitList};
 use crate::snapshot::{
-    LiveSource, NoMonitor, Preparation, SessionOptions, SnapshotError, SnapshotOptions, Target, discard_interrupted, run,
+    LiveSource as _, NoMonitor, Preparation, SessionOptions, SnapshotError, SnapshotOptions, Target, discard_interrupted, run,
 };
 use crate::tape::test_faults;
 use crate::volume::{Fingerprint, Shape};
@@ -37,6 +37,8 @@ pub(super) enum Sink {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Asked {
     pub(super) sink: Sink,
+    /// Whether a view shows it too, beside the tape.
+    pub(super) viewed: bool,
     /// Files of the tape: runs of units by first unit and length, both taken modulo what there is, and whether they go as
     /// blocks. Files share units. With none the volume is one file.
     pub(super) files: Vec<(Vec<(u8, u8)>, bool)>,
@@ -47,6 +49,12 @@ pub(super) struct Asked {
     /// Writes to the sink until it fails.
     pub(super) sink_writes: Option<u8>,
     pub(super) rules: Rules,
+}
+
+impl Asked {
+    pub(super) fn is_viewed(&self) -> bool {
+        self.viewed || self.sink == Sink::View
+    }
 }
 
 /// A session under way, or ended.
@@ -152,7 +160,7 @@ pub(super) fn prepare(gate: &Arc<VolumeGate>, asked: &Asked, tape: &Path) -> Arc
         fingerprint: Fingerprint { files: Vec::new() },
         findings: Vec::new(),
         cache: pool.share("model"),
-        once: asked.sink != Sink::View,
+        once: !asked.is_viewed(),
         on_error: OnError::Drop,
         pacer: Arc::new(Pacer::new(pace, &[])),
     }))
@@ -174,7 +182,12 @@ impl Work {
     pub(super) fn make_tape(&self) -> Result<(), SnapshotError> {
         let made = self.try_make_tape();
         match &made {
-            Ok(()) => self.at_t0.end(Ending::Over),
+            // The view of it stays.
+            Ok(()) if self.asked.is_viewed() => {}
+            Ok(()) => {
+                assert_eq!(self.at_t0.cache_usage().units, 0, "originals are kept that the tape has passed");
+                self.at_t0.end(Ending::Over);
+            }
             Err(error) => {
                 self.at_t0.end(Ending::Void(error.to_string()));
                 discard_interrupted(&self.tape);

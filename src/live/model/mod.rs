@@ -72,9 +72,11 @@ fn asked(sinks: &'static [Sink], rules: Rules) -> impl Strategy<Value = Asked> {
     let files = vec((vec((any::<u8>(), 0_u8..6), 1..4), prop::bool::weighted(0.2)), 0..4);
     let room = prop::option::weighted(0.1, 0_u16..3000);
     let sink_writes = prop::option::weighted(0.1, 0_u8..20);
-    (prop::sample::select(sinks), files, 64_u16..3000, room, prop::bool::weighted(0.1), sink_writes).prop_map(
-        move |(sink, files, block_bytes, cache_bytes, spills, sink_writes)| Asked {
+    let cache = (room, prop::bool::weighted(0.1), prop::bool::weighted(0.2));
+    (prop::sample::select(sinks), files, 64_u16..3000, cache, sink_writes).prop_map(
+        move |(sink, files, block_bytes, (cache_bytes, spills, viewed), sink_writes)| Asked {
             sink,
+            viewed,
             files,
             block_bytes,
             cache_bytes,

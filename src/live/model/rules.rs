@@ -2,14 +2,15 @@
 //!
 //! The breaks are made around [`VolumeAtT0`], not in it, so nothing of them is in the program.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use super::steps::stop_here;
 use crate::finding::Finding;
 use crate::gate::{ChangeObserver, Disk, HostPort, Refusal, VolumeGate, Watcher};
-use crate::live::VolumeAtT0;
+use crate::live::{Ending, VolumeAtT0};
 use crate::plan::FileSpec;
 use crate::snapshot::{CopySource, LiveSource, SnapshotError, TapePlaces};
 use crate::volume::{Fingerprint, Shape, Stage, UnitIndex, UnitSource, VolumeError};
@@ -34,7 +35,7 @@ impl Rules {
             Self::Right | Self::TestBeforeRead => (Arc::clone(at_t0) as _, None),
             Self::BitBeforeCopy => (Arc::new(BitBeforeCopy(Arc::clone(at_t0))), None),
             Self::CopyBehindWrite => {
-                let late = Arc::new(CopyBehindWrite(Arc::clone(at_t0)));
+                let late = Arc::new(CopyBehindWrite { at_t0: Arc::clone(at_t0), under_way: Mutex::default() });
                 // A port that writes nothing is told of each write when it is done.
                 let told = gate.attach("late", Some(Arc::clone(&late) as _));
                 (late, Some(told))
@@ -43,7 +44,11 @@ impl Rules {
     }
 }
 
-struct CopyBehindWrite(Arc<VolumeAtT0>);
+struct CopyBehindWrite {
+    at_t0: Arc<VolumeAtT0>,
+    /// Units being copied: a write that comes meanwhile must not wait for them on the one thread of a test.
+    under_way: Mutex<BTreeSet<UnitIndex>>,
+}
 
 impl Watcher for CopyBehindWrite {
     fn lets_pass(&self, _unit: UnitIndex) -> bool {
@@ -55,14 +60,15 @@ impl Watcher for CopyBehindWrite {
     }
 
     fn is_over(&self) -> bool {
-        self.0.is_over()
+        self.at_t0.is_over()
     }
 }
 
 impl ChangeObserver for CopyBehindWrite {
     fn unit_changed(&self, unit: UnitIndex) {
-        if !self.0.lets_pass(unit) {
-            self.0.before_write(unit, "late").unwrap();
+        if !self.at_t0.lets_pass(unit) && self.under_way.lock().unwrap().insert(unit) {
+            self.at_t0.before_write(unit, "late").unwrap();
+            self.under_way.lock().unwrap().remove(&unit);
         }
     }
 
@@ -77,7 +83,10 @@ impl Watcher for BitBeforeCopy {
     }
 
     fn before_write(&self, unit: UnitIndex, writer: &str) -> Result<(), Refusal> {
-        self.0.keep_behind_bit(unit).map_or(Ok(()), |error| Err(Refusal(format!("{writer}: {error}"))))
+        if let Some(error) = self.0.keep_behind_bit(unit) {
+            self.0.end(Ending::Void(format!("{writer}: {error}")));
+        }
+        Ok(())
     }
 
     fn is_over(&self) -> bool {
