@@ -34,8 +34,8 @@ impl Pacer {
     /// A pacer that looks at the hosts of these gates.
     #[must_use]
     pub fn new(pace: Pace, gates: &[Arc<VolumeGate>]) -> Self {
-        let gates = gates.iter().map(Arc::downgrade).collect();
         let (stages, paid_until) = Default::default();
+        let gates = gates.iter().map(Arc::downgrade).collect();
         let pacer = Self { stages_in_a_row: AtomicU32::new(0), bytes_per_second: AtomicU64::new(0), stages, gates, paid_until };
         pacer.set(pace);
         pacer
@@ -73,7 +73,10 @@ impl Pacer {
     }
 
     fn hosts_at_work(&self) -> bool {
-        self.gates.iter().filter_map(Weak::upgrade).any(|gate| gate.activity().since_last_write_ms.is_some_and(|ms| ms < AT_WORK_MS))
+        self.gates
+            .iter()
+            .filter_map(Weak::upgrade)
+            .any(|gate| gate.activity().since_last_write_ms.is_some_and(|ms| ms < AT_WORK_MS))
     }
 
     /// How long to wait until `bytes` more are paid for at this rate; time that was not used is not saved up.

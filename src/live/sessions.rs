@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use thiserror::Error;
 
+use super::action::{EventSink, Watch, WriteEvent};
 use super::member::{Member, Progress, Sink};
 use super::pacer::Pacer;
 use super::session::{BeginError, Session};
@@ -95,8 +96,32 @@ pub struct Sessions {
     pools: Vec<Arc<CachePool>>,
     pub(super) views: Option<Views>,
     pub(super) threads: usize,
+    events: OnceLock<EventListener>,
     running: Mutex<Running>,
 }
+
+/// Who takes events.
+struct EventListener(Arc<dyn EventSink>);
+
+impl std::fmt::Debug for EventListener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("EventListener")
+    }
+}
+
+/// Nobody listens: events go to the log.
+struct LoggedEvents;
+
+impl EventSink for LoggedEvents {
+    fn written(&self, event: &WriteEvent) {
+        let WriteEvent { session, volume, file, address, client, writes } = event;
+        tracing::info!(session = session.0, volume, file, address, client, writes, "hosts wrote");
+    }
+}
+
+/// Folders of the service's state.
+pub(super) const VIEWS_FOLDER: &str = "views";
+const LAST_WRITES_FOLDER: &str = "last-writes";
 
 /// The configured views, and what is needed to keep them over a restart.
 #[derive(Debug)]
@@ -141,7 +166,7 @@ impl Sessions {
     pub fn new(volumes: Vec<LiveVolume>, pools: Vec<Arc<CachePool>>, first_id: SessionId, threads: usize) -> Self {
         let volumes = volumes.into_iter().map(|volume| (volume.gate.name().to_owned(), volume)).collect();
         let running = Mutex::new(Running { next: first_id.0, sessions: BTreeMap::new() });
-        Self { volumes, pools, views: None, threads, running }
+        Self { volumes, pools, views: None, threads, events: OnceLock::new(), running }
     }
 
     /// Adds the configured views, and the folder in which the service keeps what survives a restart.
@@ -157,7 +182,7 @@ impl Sessions {
             let made = std::fs::create_dir_all(&path);
             made.map_err(|source| StartError::State { path: path.clone(), source }).map(|()| path)
         };
-        let marks = folder("last-writes")?;
+        let marks = folder(LAST_WRITES_FOLDER)?;
         let mut last_writes = BTreeMap::new();
         for (name, volume) in &self.volumes {
             let path = marks.join(name);
@@ -166,7 +191,7 @@ impl Sessions {
             last_writes.extend(last.map(|last| (name.clone(), last)));
         }
         let live = views.into_iter().map(|view| (view.name().to_owned(), view)).collect();
-        self.views = Some(Views { live, folder: folder("views")?, last_writes });
+        self.views = Some(Views { live, folder: folder(VIEWS_FOLDER)?, last_writes });
         Ok(self)
     }
 
@@ -185,23 +210,48 @@ impl Sessions {
             return Err(StartError::Refused(format!("{} is named twice", twice.volume)));
         }
         if request.action != Action::Snapshot {
-            return Err(StartError::Refused("only snapshots are made here".to_owned()));
+            return self.start_action(request);
         }
         let pool = self.pool(request.cache.as_deref())?;
         let gates = request.volumes.iter().map(|volume| Ok(Arc::clone(&self.volume(&volume.volume)?.gate)));
         let gates = gates.collect::<Result<Vec<_>, StartError>>()?;
         let pacer = Arc::new(Pacer::new(request.pace, &gates));
-        let id = {
-            let mut running = self.running();
-            running.next += 1;
-            SessionId(running.next - 1)
-        };
+        let id = self.next_id();
         let folder = self.folder_for(id, &request, pool)?;
         let started = self.start_in(id, request, (pool, pacer), folder.clone(), frozen);
         if let (Err(_), Some(folder)) = (&started, folder) {
             folder.remove();
         }
         started
+    }
+
+    /// Starts a session that counts, tells or protects.
+    fn start_action(&self, request: SessionRequest) -> Result<Arc<Session>, StartError> {
+        let named = |volume: &VolumeRequest| volume.tape.is_some() || volume.view.is_some();
+        if let Some(volume) = request.volumes.iter().find(|volume| named(volume)) {
+            let reason = format!("{}: only a snapshot has a tape or a view; start two sessions", volume.volume);
+            return Err(StartError::Refused(reason));
+        }
+        let gates = request.volumes.iter().map(|volume| Ok(Arc::clone(&self.volume(&volume.volume)?.gate)));
+        let gates = gates.collect::<Result<Vec<_>, StartError>>()?;
+        let id = self.next_id();
+        let watch = Watch::resolve(id, &request, selection(&request)?, gates)?;
+        let session = Session::watching(id, request, watch);
+        let sink = self.events.get().map_or_else(|| Arc::new(LoggedEvents) as _, |listener| Arc::clone(&listener.0));
+        session.start_watching(&sink)?;
+        self.running().sessions.insert(id, Arc::clone(&session));
+        Ok(session)
+    }
+
+    /// Says who takes the events of sessions that tell writes; false if it was said before.
+    pub fn set_event_sink(&self, sink: Arc<dyn EventSink>) -> bool {
+        self.events.set(EventListener(sink)).is_ok()
+    }
+
+    fn next_id(&self) -> SessionId {
+        let mut running = self.running();
+        running.next += 1;
+        SessionId(running.next - 1)
     }
 
     fn start_in(
@@ -389,17 +439,22 @@ pub(super) fn sink(path: &Path) -> Result<Sink, StartError> {
     }
 }
 
-pub(super) fn options(request: &SessionRequest, asked: &VolumeRequest, threads: usize) -> Result<SnapshotOptions, StartError> {
+/// The data sets that are asked for.
+fn selection(request: &SessionRequest) -> Result<Selection, StartError> {
     let patterns = |texts: &[String]| {
         let parse = |text: &String| text.parse::<Pattern>().map_err(|error| StartError::Refused(error.to_string()));
         texts.iter().map(parse).collect::<Result<Vec<_>, _>>()
     };
+    Ok(Selection { include: patterns(&request.files)?, exclude: patterns(&request.exclude)? })
+}
+
+pub(super) fn options(request: &SessionRequest, asked: &VolumeRequest, threads: usize) -> Result<SnapshotOptions, StartError> {
     let tape = &request.tape;
     let volser = asked.tape_volser.as_deref().map(str::parse).transpose();
     Ok(SnapshotOptions {
         plan: PlanOptions::new(tape.labels, tape.block_bytes.unwrap_or(PlanOptions::DEFAULT_BLOCK_BYTES.into()))?,
         tape_volser: volser.map_err(PlanError::Name)?,
-        selection: Selection { include: patterns(&request.files)?, exclude: patterns(&request.exclude)? },
+        selection: selection(request)?,
         form: tape.form,
         used: tape.used,
         whole: tape.whole,

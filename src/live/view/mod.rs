@@ -21,4 +21,4 @@ pub(super) use kept::{Beginning, KeptFolder, Record};
 pub use member_view::LiveView;
 pub(super) use member_view::{MemberView, ShowError};
 pub(super) use overlay::Overlay;
-pub use restore::RestoredViews;
+pub use restore::{RestoredViews, note_stop};
