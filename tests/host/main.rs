@@ -5,9 +5,10 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod conversation;
-mod front_ends;
+mod gateway;
 mod guest_program;
 mod hercules;
-mod library_gateway;
 mod recorder;
+mod scene;
+mod sessions;
 mod stock;
