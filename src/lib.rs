@@ -4,6 +4,7 @@
 //! → [`tape`], and [`restore`] back. Each knows only those before it.
 
 mod aligned;
+mod boot;
 pub mod cache;
 pub mod catalog;
 pub mod channel;
@@ -17,5 +18,6 @@ pub mod plan;
 pub mod restore;
 pub mod service;
 pub mod snapshot;
+mod sync;
 pub mod tape;
 pub mod volume;

@@ -16,12 +16,12 @@ use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 
 use super::body_file::{BodyFile, Placement};
-use super::boot::BootId;
 use super::error::CacheError;
 use super::granules::{FreeGranules, GRANULE_BYTES};
 use super::group_sync::GroupSync;
 use super::index_format::{Action, ENTRY_BYTES, Entry, Found, INDEX_MAGIC, IndexHeader, ReadIndex, UnitHeaderBytes};
 use super::medium::Medium;
+use crate::boot::BootId;
 use crate::named_file::has_name;
 
 /// Bodies and index of one share.

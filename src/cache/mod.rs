@@ -10,7 +10,7 @@
 //! says what becomes of its session.
 
 mod body_file;
-mod boot;
+mod counted_room;
 mod error;
 mod granules;
 mod group_sync;
@@ -23,6 +23,8 @@ mod spill;
 mod usage;
 
 #[cfg(test)]
+mod device_tests;
+#[cfg(test)]
 mod kept_tests;
 #[cfg(test)]
 mod model_tests;
@@ -31,6 +33,7 @@ mod pool_tests;
 #[cfg(test)]
 mod power_tests;
 
+pub use counted_room::CountedRoom;
 pub use error::CacheError;
 pub use pool::{CachePool, PoolConfig, SpillConfig};
 pub use share::CacheShare;

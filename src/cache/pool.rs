@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use super::boot::BootId;
+use super::counted_room::CountedRoom;
 use super::error::CacheError;
 use super::granules::GRANULE_BYTES;
 use super::kept_files::KeptFiles;
 use super::share::CacheShare;
 use super::spill::{self, Spill};
 use super::usage::{OwnerUsage, PoolUsage, RoomUsage, ShareCounters};
+use crate::boot::BootId;
 
 /// Part of the room, in percent, from which on an operator is warned.
 const NEARLY_FULL_PERCENT: u64 = 80;
@@ -119,6 +120,21 @@ impl CachePool {
     /// they can't be read, another process has them, or the pool has no spill.
     pub fn reopen_share(self: &Arc<Self>, owner: &str, index: &Path) -> Result<(CacheShare, String), CacheError> {
         self.reopen_after(owner, index, current_boot()?)
+    }
+
+    /// Opens a count of bytes that `owner` keeps in files of its own, within the limit of the pool's spill.
+    ///
+    /// # Errors
+    /// When the pool has no spill.
+    pub fn counted_room(self: &Arc<Self>, owner: &str) -> Result<CountedRoom, CacheError> {
+        self.require_spill()?;
+        Ok(CountedRoom::new(self, self.count(owner)))
+    }
+
+    /// Whether it has a spill: without one nothing that it keeps survives a restart.
+    #[must_use]
+    pub const fn has_spill(&self) -> bool {
+        self.spill.is_some()
     }
 
     /// Removes the files of a share that nobody has open, whatever is in them.
@@ -282,6 +298,12 @@ pub(super) struct DiskRoom {
     pool: Arc<CachePool>,
     granules: u64,
     is_kept: bool,
+}
+
+impl DiskRoom {
+    pub(super) const fn granules(&self) -> u64 {
+        self.granules
+    }
 }
 
 impl Drop for DiskRoom {

@@ -17,13 +17,13 @@ use proptest::test_runner::TestRng;
 use tapegate_formats::tape::unit::UnitKind;
 
 use super::body_file::BodyFile;
-use super::boot::BootId;
 use super::granules::FreeGranules;
 use super::index_format::IndexHeader;
 use super::kept_files::{EntryState, KeptFiles};
 use super::medium::Medium;
 use super::usage::ShareCounters;
 use super::*;
+use crate::boot::BootId;
 use crate::volume::UnitIndex;
 
 const SECTOR: usize = 512;
@@ -181,7 +181,7 @@ fn check(events: &[Event], files: &[Vec<u8>; 2]) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 10, max_shrink_iters: 0, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 6, max_shrink_iters: 0, ..ProptestConfig::default() })]
 
     #[test]
     fn after_a_power_failure_a_durable_share_has_all_that_it_promised(

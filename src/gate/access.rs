@@ -1,7 +1,6 @@
 //! An access: a channel program or a single operation, and the only way to read and write a disk.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::changes::Changed;
 use super::device_lock::{Kind, Tenure};
@@ -9,6 +8,7 @@ use super::error::GateError;
 use super::port::PortShared;
 use super::volume_gate::VolumeGate;
 use super::watcher::Watchers;
+use crate::sync::atomic::Ordering;
 use crate::volume::UnitIndex;
 
 /// A host's right to read and write the disk until it is dropped; see the module's head for what it guards.
@@ -104,7 +104,12 @@ impl Access {
             // Before the write: whoever sees the new bytes also sees that the length is stale.
             gate.sizes.mark_stale(unit);
             gate.counters.note_write();
+            gate.note_image_write();
             gate.disk().write_slot(unit, offset, bytes)?;
+            gate.note_image_write();
+        }
+        for watcher in self.watchers.iter().filter(|watcher| watcher.counts_writes()) {
+            watcher.has_written(unit, &self.port.name);
         }
         gate.tell_others(&self.port, unit);
         Ok(())
@@ -116,7 +121,11 @@ impl Access {
     /// When the medium fails.
     pub fn sync(&self) -> Result<(), GateError> {
         let _operation = self.begin()?;
-        Ok(self.gate.disk().sync()?)
+        // A compressed image may write tables of its own.
+        self.gate.note_image_write();
+        self.gate.disk().sync()?;
+        self.gate.note_image_write();
+        Ok(())
     }
 
     fn begin(&self) -> Result<Operation<'_>, GateError> {

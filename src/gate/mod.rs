@@ -26,10 +26,11 @@ mod still;
 mod unit_locks;
 mod volume_gate;
 mod watcher;
+mod write_mark;
 
 pub use access::Access;
 pub use changes::{ChangeObserver, Changed};
-pub use device_lock::{Busy, GONE_LIMIT};
+pub use device_lock::{Busy, ClientState, GONE_LIMIT};
 pub use disk::Disk;
 pub use error::GateError;
 pub use port::HostPort;
@@ -37,6 +38,7 @@ pub use sizes::{LiveSizes, SharedSizes};
 pub use still::{HeldBy, Still, StillLimits};
 pub use volume_gate::{GateActivity, VolumeGate};
 pub use watcher::{Refusal, Watcher, Watchers};
+pub use write_mark::{LastWrite, WriteMark};
 
 #[cfg(test)]
 mod tests;

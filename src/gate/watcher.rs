@@ -37,6 +37,14 @@ pub trait Watcher: Send + Sync {
         false
     }
 
+    /// A host has written to the unit; called behind the write, which went through.
+    fn has_written(&self, _unit: UnitIndex, _writer: &str) {}
+
+    /// Whether [`has_written`](Self::has_written) wants to be called.
+    fn counts_writes(&self) -> bool {
+        false
+    }
+
     /// Whether it needs nothing any more, and can be left out of the list.
     fn is_over(&self) -> bool;
 }

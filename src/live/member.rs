@@ -11,6 +11,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use super::status::{Instant as T0Instant, VolumeStatus};
+use super::view::MemberView;
 use super::volume_at_t0::VolumeAtT0;
 use crate::finding::Finding;
 use crate::gate::VolumeGate;
@@ -18,6 +19,7 @@ use crate::snapshot::{
     LiveSource, Manifest, Monitor, Preparation, SessionOptions, SessionResult, SnapshotError, SnapshotOptions, Target,
     discard_interrupted, run,
 };
+use crate::volume::UnitSource;
 
 /// Where the tape of a volume goes.
 pub(super) enum Sink {
@@ -32,8 +34,11 @@ pub(super) struct Member {
     pub(super) gate: Arc<VolumeGate>,
     pub(super) at_t0: Arc<VolumeAtT0>,
     pub(super) sink: Option<Sink>,
+    pub(super) view: Option<MemberView>,
     pub(super) options: SnapshotOptions,
     pub(super) progress: Progress,
+    /// What an earlier process prepared, if this one goes on with its tape.
+    pub(super) begun: Mutex<Option<Preparation>>,
     pub(super) result: Mutex<Option<SessionResult>>,
 }
 
@@ -65,18 +70,27 @@ impl Monitor for Progress {
 impl Member {
     /// Makes the tape; the volume's T0 is fixed.
     pub(super) fn make_tape(&self, (t0, instant): (i64, T0Instant), stop: &AtomicBool) -> Result<(), SnapshotError> {
+        let Some(sink) = &self.sink else {
+            self.progress.units_total.store(self.at_t0.shape().units().into(), Ordering::Relaxed);
+            return Ok(());
+        };
         let options = SnapshotOptions { t0, consistency: Some(instant.word().to_owned()), ..self.options.clone() };
         let volume = &*self.at_t0;
-        let preparation = Preparation::new(volume, &options, true, &self.progress)?;
+        let begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let resume = begun.is_some();
+        let preparation = match begun {
+            Some(preparation) => preparation,
+            None => {
+                let preparation = Preparation::new(volume, &options, true, &self.progress)?;
+                volume.narrow(&preparation.files, &|_| false);
+                preparation
+            }
+        };
         let wanted: u64 = preparation.files.iter().map(|file| u64::from(file.units.len())).sum();
         self.progress.units_total.store(wanted, Ordering::Relaxed);
-        volume.narrow(&preparation.files);
-        let (target, manifest) = match &self.sink {
-            None => return Ok(()),
-            Some(Sink::File(tape)) => {
-                (Target::File { tape: tape.clone(), resume: false, sync: true }, Some(Manifest::path_of(tape)))
-            }
-            Some(Sink::Pipe(pipe)) => (Target::Pipe(open_pipe(pipe, stop)?), None),
+        let (target, manifest) = match sink {
+            Sink::File(tape) => (Target::File { tape: tape.clone(), resume, sync: true }, Some(Manifest::path_of(tape))),
+            Sink::Pipe(pipe) => (Target::Pipe(open_pipe(pipe, stop)?), None),
         };
         // Blocks of a destination device are the operator's question to `plan`.
         let session = SessionOptions { manifest, destination: (4096, 0), stop, monitor: &self.progress };
@@ -108,13 +122,15 @@ impl Member {
             bytes_total: self.progress.bytes_total.load(Ordering::Relaxed),
             tape,
             tape_volser: result.as_ref().and_then(|result| result.manifest.tape.volser.clone()),
-            view: None,
+            view: self.view.as_ref().filter(|view| view.stands()).map(|view| view.name().to_owned()),
         }
     }
 
     pub(super) fn findings(&self) -> Vec<Finding> {
         let result = self.result.lock().unwrap_or_else(PoisonError::into_inner);
-        result.as_ref().map(|result| result.findings.clone()).unwrap_or_default()
+        let mut findings = result.as_ref().map(|result| result.findings.clone()).unwrap_or_default();
+        findings.extend(self.view.iter().flat_map(MemberView::findings));
+        findings
     }
 }
 

@@ -4,32 +4,37 @@
 //! the source from which the session's copier reads the volume as of T0.
 //!
 //! An original goes to the cache until the tape is planned, and from then on to its places on the tape, if the sink takes
-//! units out of order; a sequential sink and a snapshot view find it in the cache.
+//! units out of order; a sequential sink finds it in the cache. Where a view shows the volume too (`once` is false), every
+//! original stays in the cache, and the copier finds it there: nothing counts as secured because it is on the tape.
 
 use std::collections::HashMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use bitvec::vec::BitVec;
 use tapegate_formats::dasd::address::TrackIndex;
-use tapegate_formats::dasd::track::Track;
+use tapegate_formats::dasd::track::{END_MARK, Track};
 use tapegate_formats::tape::unit::UnitKind;
 
 use super::pacer::Pacer;
 use super::securing::{Secured, Securing};
 use super::status::OnError;
-use crate::cache::{CacheError, CacheShare};
+use crate::cache::{CacheError, CacheShare, ShareUsage};
 use crate::finding::Finding;
 use crate::gate::{Disk, Refusal, SharedSizes, Watcher};
-use crate::plan::{FileSpec, UnitList};
+use crate::plan::FileSpec;
 use crate::snapshot::{BringBuffers, CopySource, LiveSource, SnapshotError, TapePlaces};
+use crate::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use crate::sync::{Mutex, RwLock};
 use crate::volume::{Fingerprint, Shape, Stage, UnitIndex, UnitSource, VolumeError};
 
 /// How often a write that is held tries again.
 const RETRY: Duration = Duration::from_millis(50);
+
+/// More originals than these are let go in a thread of their own: about a millisecond's worth.
+const UNITS_LET_GO_AT_ONCE: u64 = 4096;
 
 /// Why a session has ended for the gate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +43,12 @@ pub enum Ending {
     Over,
     /// An original could not be kept.
     Void(String),
+}
+
+/// Wants to know that a volume's T0 can't be kept any more.
+pub(super) trait LossListener: Send + Sync {
+    /// Called once, by whoever found it out: perhaps in the way of a host's write, so it must not take long.
+    fn lost(&self, reason: &str);
 }
 
 /// Where originals go.
@@ -68,7 +79,8 @@ pub struct VolumeAtT0 {
     sizes: OnceLock<SharedSizes>,
     securing: Securing,
     keeper: RwLock<Keeper>,
-    cache: CacheShare,
+    /// Gone when it has ended: originals take room that others may use.
+    cache: RwLock<Option<Arc<CacheShare>>>,
     /// Whether what was delivered is released from the cache, as a view does not.
     once: bool,
     /// Pieces still to be delivered of units that have several; the others have one.
@@ -77,6 +89,7 @@ pub struct VolumeAtT0 {
     pacer: Arc<Pacer>,
     ended: AtomicBool,
     ending: OnceLock<Ending>,
+    listener: OnceLock<Weak<dyn LossListener>>,
     counters: HostCounters,
     buffers: Mutex<Vec<Buffers>>,
 }
@@ -134,16 +147,32 @@ impl VolumeAtT0 {
             sizes: OnceLock::new(),
             securing,
             keeper: RwLock::new(Keeper::Cache),
-            cache,
+            cache: RwLock::new(Some(Arc::new(cache))),
             once,
             pieces: Mutex::default(),
             on_error,
             pacer,
             ended: AtomicBool::new(false),
             ending: OnceLock::new(),
+            listener: OnceLock::new(),
             counters: HostCounters::default(),
             buffers: Mutex::default(),
         }
+    }
+
+    /// Takes up what an earlier process kept: the units that the cache has had changed, and no others.
+    #[must_use]
+    pub fn take_up(parts: AtT0Parts) -> Self {
+        let units = parts.cache.units();
+        let volume = Self::new(parts);
+        units.into_iter().for_each(|unit| volume.securing.secure_all(unit.0..unit.0 + 1));
+        volume
+    }
+
+    /// Tells `listener` if an original can't be kept.
+    pub(super) fn set_listener(&self, listener: Weak<dyn LossListener>) {
+        // A volume has one session.
+        let _first = self.listener.set(listener);
     }
 
     /// Notes the lengths of units as of T0; under the stillness in which it begins.
@@ -152,12 +181,26 @@ impl VolumeAtT0 {
         let _first = self.sizes.set(sizes);
     }
 
-    /// Ends the protection: hosts' writes pass, and reads fail if it is void.
+    /// Ends the protection: hosts' writes pass, and reads fail. Originals are let go, in a thread of their own where
+    /// they are many.
     pub fn end(&self, ending: Ending) {
-        if self.ending.set(ending).is_ok() {
-            self.ended.store(true, Ordering::Release);
-            // Whoever waits for a claim goes on.
-            self.securing.secure_all(0..self.disk.shape().units());
+        let lost = if let Ending::Void(reason) = &ending { Some(reason.clone()) } else { None };
+        if self.ending.set(ending).is_err() {
+            return;
+        }
+        self.ended.store(true, Ordering::Release);
+        // First the session forgets what would bring it back after a restart, then writes pass unprotected.
+        if let (Some(reason), Some(listener)) = (lost, self.listener.get().and_then(Weak::upgrade)) {
+            listener.lost(&reason);
+        }
+        // Whoever waits for a claim goes on.
+        self.securing.secure_all(0..self.disk.shape().units());
+        if let Some(cache) = self.cache.write().unwrap_or_else(PoisonError::into_inner).take() {
+            let many = cache.usage().units > UNITS_LET_GO_AT_ONCE;
+            let let_go = std::thread::Builder::new().name("let-go".to_owned());
+            if many && let Err(error) = let_go.spawn(move || drop(cache)) {
+                tracing::debug!(%error, "originals were let go without a thread");
+            }
         }
     }
 
@@ -173,16 +216,70 @@ impl VolumeAtT0 {
         &self.counters
     }
 
-    /// The share of the cache.
+    /// How much of the cache it has.
     #[must_use]
-    pub const fn cache(&self) -> &CacheShare {
-        &self.cache
+    pub fn cache_usage(&self) -> ShareUsage {
+        self.cache().map(|cache| cache.usage()).unwrap_or_default()
+    }
+
+    /// The share of the cache, until it has ended.
+    fn cache(&self) -> Option<Arc<CacheShare>> {
+        self.cache.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The original of a unit that changed, as the cache has it.
+    fn original(&self, unit: UnitIndex, body: &mut Vec<u8>) -> Result<Option<UnitKind>, VolumeError> {
+        let original = self.cache().map_or(Ok(None), |cache| cache.get(unit, body));
+        original.map_err(|error| self.unit_error(unit, format!("its original can't be read from the cache: {error}")))
+    }
+
+    fn unit_error(&self, unit: UnitIndex, reason: String) -> VolumeError {
+        VolumeError::Unit { path: self.name.clone(), address: self.disk.shape().address(unit), offset: 0, reason }
+    }
+
+    /// Reads a unit as of T0 as a plain image has it; behind the end mark of a track that changed since are zeros.
+    ///
+    /// # Errors
+    /// When the volume or the cache can't be read, or the protection has ended.
+    pub fn read_slot(&self, unit: UnitIndex, slot: &mut [u8]) -> Result<(), VolumeError> {
+        let mut body = Vec::new();
+        // First the cache: who is there need not be read from the volume.
+        if self.securing.is_secured(unit) && self.fill_slot(unit, slot, &mut body)? {
+            return self.check_unchanged();
+        }
+        self.disk.read_slot(unit, slot)?;
+        if self.securing.was_secured_before_read(unit) {
+            self.fill_slot(unit, slot, &mut body)?;
+        }
+        // Behind the bit, as in `take_originals`.
+        self.check_unchanged()
+    }
+
+    /// Makes a slot of a unit's original; false where the cache does not have it.
+    fn fill_slot(&self, unit: UnitIndex, slot: &mut [u8], body: &mut Vec<u8>) -> Result<bool, VolumeError> {
+        let Some(kind) = self.original(unit, body)? else { return Ok(false) };
+        let end_mark = if kind == UnitKind::Track { &END_MARK[..] } else { &[] };
+        let Some((whole, behind)) = slot.split_at_mut_checked(body.len() + end_mark.len()) else {
+            return Err(self.unit_error(unit, format!("its original has {} bytes, too many for a slot", body.len())));
+        };
+        let (content, end) = whole.split_at_mut(body.len());
+        content.copy_from_slice(body);
+        end.copy_from_slice(end_mark);
+        behind.fill(0);
+        Ok(true)
     }
 
     /// Units that are secured, or need not be.
     #[must_use]
     pub fn secured_units(&self) -> u32 {
         self.securing.status().secured()
+    }
+
+    /// What [`Watcher::before_write`] must not do: others pass before the copy is there.
+    #[cfg(test)]
+    pub(super) fn keep_behind_bit(&self, unit: UnitIndex) -> Option<String> {
+        self.securing.secure_all(unit.0..unit.0 + 1);
+        self.keep(unit).err().map(|error| error.to_string())
     }
 
     /// Copies a unit away before a host writes to it.
@@ -200,8 +297,14 @@ impl VolumeAtT0 {
         match &*keeper {
             Keeper::Places(places) => places.bring(unit, &buffers.stage, &mut buffers.bring)?,
             Keeper::Cache => {
-                if let Some(staged) = buffers.stage.units().next() {
-                    self.cache.put(unit, staged.kind, staged.body)?;
+                // Without a cache it has ended, and nothing is kept any more.
+                if let (Some(staged), Some(cache)) = (buffers.stage.units().next(), self.cache()) {
+                    cache.put(unit, staged.kind, staged.body)?;
+                    // Its bit is set by the copier only, and the stream may have passed it since it was read here: then
+                    // nobody comes for what was put. The copier sets the bit before it looks into the cache.
+                    if self.once && self.securing.is_secured(unit) {
+                        cache.release(unit);
+                    }
                 }
             }
         }
@@ -217,13 +320,7 @@ impl VolumeAtT0 {
             if !self.securing.was_secured_before_read(unit) {
                 continue;
             }
-            let original = self.cache.get(unit, &mut body).map_err(|error| VolumeError::Unit {
-                path: self.name.clone(),
-                address: self.disk.shape().address(unit),
-                offset: 0,
-                reason: format!("its original can't be read from the cache: {error}"),
-            })?;
-            if let Some(kind) = original {
+            if let Some(kind) = self.original(unit, &mut body)? {
                 stage.replace(at, kind, &body, self.defect(unit, kind, &body));
             }
         }
@@ -356,36 +453,49 @@ impl CopySource for VolumeAtT0 {
 }
 
 impl LiveSource for VolumeAtT0 {
-    fn narrow(&self, files: &[FileSpec]) {
+    fn narrow(&self, files: &[FileSpec], on_tape: &dyn Fn(usize) -> bool) {
+        if !self.once {
+            return;
+        }
         let units = self.disk.shape().units();
         let mut wanted: BitVec = BitVec::repeat(false, units as usize);
         let mut pieces: HashMap<u32, u32> = HashMap::new();
+        let mut slot = 0;
         for run in files.iter().flat_map(|file| file.units.runs()) {
-            let range = run.first.0 as usize..(run.first.0 + run.units) as usize;
-            for again in wanted[range.clone()].iter_ones() {
-                // Inside a run, whose units a u32 counts.
-                *pieces.entry(run.first.0 + u32::try_from(again).unwrap_or(0)).or_insert(1) += 1;
+            for unit in run.first.0..run.first.0 + run.units {
+                slot += 1;
+                if on_tape(slot - 1) {
+                    continue;
+                }
+                if wanted.replace(unit as usize, true) {
+                    *pieces.entry(unit).or_insert(1) += 1;
+                }
             }
-            wanted[range].fill(true);
         }
         *self.pieces.lock().unwrap_or_else(PoisonError::into_inner) = pieces;
-        for run in UnitList::complement(files.iter().map(|file| &file.units), units).runs() {
-            self.securing.secure_all(run.first.0..run.first.0 + run.units);
+        for unit in wanted.iter_zeros() {
+            // The bits are those of the volume's units.
+            let unit = u32::try_from(unit).unwrap_or(u32::MAX);
+            self.securing.secure_all(unit..unit.saturating_add(1));
         }
         // What no file has need not be kept.
-        self.cache.units().into_iter().filter(|unit| !wanted[unit.0 as usize]).for_each(|unit| self.cache.release(unit));
+        if let Some(cache) = self.cache() {
+            cache.units().into_iter().filter(|unit| !wanted[unit.0 as usize]).for_each(|unit| cache.release(unit));
+        }
     }
 
     fn begin_places(&self, places: Arc<TapePlaces>) -> Result<(), SnapshotError> {
+        if !self.once {
+            return Ok(());
+        }
         *self.keeper.write().unwrap_or_else(PoisonError::into_inner) = Keeper::Places(Arc::clone(&places));
         // Nothing is put into the cache any more: what it has now is all.
         let (mut stage, mut buffers) = (Stage::new(), BringBuffers::default());
-        for unit in self.cache.units() {
+        let Some(cache) = self.cache() else { return Ok(()) };
+        for unit in cache.units() {
             self.read_units(unit, 1, &mut stage)?;
             places.bring(unit, &stage, &mut buffers)?;
-            if self.once {
-                self.cache.release(unit);
-            }
+            cache.release(unit);
         }
         Ok(())
     }
@@ -399,6 +509,10 @@ impl LiveSource for VolumeAtT0 {
     }
 
     fn delivered(&self, units: Range<u32>) {
+        self.counters.in_order_units.fetch_add(units.end - units.start, Ordering::Relaxed);
+        if !self.once {
+            return;
+        }
         let mut pieces = self.pieces.lock().unwrap_or_else(PoisonError::into_inner);
         let several = !pieces.is_empty();
         let whole = |unit: &u32| match pieces.get_mut(unit).filter(|_| several) {
@@ -415,10 +529,9 @@ impl LiveSource for VolumeAtT0 {
         } else {
             self.securing.secure_all(units.clone());
         }
-        self.counters.in_order_units.fetch_add(units.end - units.start, Ordering::Relaxed);
-        if self.once {
+        if let Some(cache) = self.cache() {
             let released = if several { ready } else { units.collect() };
-            released.into_iter().for_each(|unit| self.cache.release(UnitIndex(unit)));
+            released.into_iter().for_each(|unit| cache.release(UnitIndex(unit)));
         }
     }
 

@@ -280,8 +280,7 @@ impl CompressedImage {
     fn fetch(&self, unit: u32, address: UnitAddress, image: &mut Vec<u8>) -> Result<(&CompressedFile, Place), VolumeError> {
         // Only the highest file is ever written.
         let _held = self.levels[0].hold();
-        let (level, place) =
-            self.find(unit).map_err(|error| unit_error(error.level, address, error.offset, error.reason))?;
+        let (level, place) = self.find(unit).map_err(|error| unit_error(error.level, address, error.offset, error.reason))?;
         if let Place::Image { offset, length } = place {
             image.resize(usize::from(length), 0);
             level.file().read_at(offset, image)?;

@@ -91,13 +91,7 @@ impl CompressedImage {
     }
 
     /// Expands a track into its slot, and zeros behind its end mark.
-    fn expand_slot(
-        &self,
-        geometry: &Geometry,
-        track: TrackIndex,
-        slot: &mut [u8],
-        tools: &mut Tools,
-    ) -> Result<(), VolumeError> {
+    fn expand_slot(&self, geometry: &Geometry, track: TrackIndex, slot: &mut [u8], tools: &mut Tools) -> Result<(), VolumeError> {
         let used = self.expand_track(geometry, track, slot, tools)?;
         let home = geometry.encode_cchh(geometry.cchh(track));
         let end = Track::parse(&slot[..used], home).map_or(used, |track| track.bytes().len() + END_MARK.len());

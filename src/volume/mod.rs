@@ -22,8 +22,8 @@ mod shape;
 mod slots;
 mod space;
 mod stage;
-mod unit_source;
 mod tables;
+mod unit_source;
 mod update;
 
 pub mod create;

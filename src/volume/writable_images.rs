@@ -136,7 +136,8 @@ pub(super) fn sample(name: &str, shape: Shape, options: &CreateOptions, shadows:
         files.push(shadow);
     }
     let written = files.pop().unwrap();
-    let options_kind = shadows.is_empty().then_some(options.format).or((options.format == ImageFormat::Fba).then_some(ImageFormat::Fba));
+    let options_kind =
+        shadows.is_empty().then_some(options.format).or((options.format == ImageFormat::Fba).then_some(ImageFormat::Fba));
     Sample {
         name: name.to_owned(),
         path,
@@ -156,13 +157,9 @@ pub(super) fn sample(name: &str, shape: Shape, options: &CreateOptions, shadows:
 /// A shadow file that has nothing yet, as Hercules makes it: a first-level table of ones.
 pub(super) fn empty_shadow(shape: &Shape, width: OffsetWidth) -> Vec<u8> {
     let (class, heads, slot_bytes, device_code, cylinders) = match shape {
-        Shape::Ckd(geometry) => (
-            DiskClass::Ckd,
-            u32::from(geometry.heads()),
-            geometry.slot_bytes(),
-            geometry.device().code(),
-            geometry.cylinders(),
-        ),
+        Shape::Ckd(geometry) => {
+            (DiskClass::Ckd, u32::from(geometry.heads()), geometry.slot_bytes(), geometry.device().code(), geometry.cylinders())
+        }
         Shape::FixedBlock(blocks) => (DiskClass::FixedBlock, 0, 0, 0, u32::try_from(blocks.blocks).unwrap()),
     };
     let device = DeviceHeader {

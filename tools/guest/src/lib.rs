@@ -12,7 +12,7 @@ mod model;
 mod parameters;
 mod random;
 
-pub use core_image::{CoreImage, Field};
 pub use core_image::CoreImageError;
+pub use core_image::{CoreImage, Field};
 pub use model::{Change, Model};
 pub use parameters::{Disk, DiskKind, Kind, ParameterError, Parameters};

@@ -46,7 +46,8 @@ fn main() -> Result<()> {
     let ckd = options.ckd.iter().map(|&(device, first, count)| Disk::ckd(device, first, count).with_mix(mix));
     let fba = options.fba.iter().map(|&(device, first, count)| Disk::fixed_block(device, first, count));
     let disks = ckd.chain(fba).collect();
-    let image = CoreImage::new(&Parameters { limit: options.limit, delay_us: options.delay, ..Parameters::new(options.seed, disks) })?;
+    let image =
+        CoreImage::new(&Parameters { limit: options.limit, delay_us: options.delay, ..Parameters::new(options.seed, disks) })?;
     let Some(output) = &options.output else {
         print!("{}", image.listing());
         return Ok(());

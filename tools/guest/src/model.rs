@@ -9,16 +9,8 @@ use crate::parameters::{Disk, DiskKind, Kind, LONGEST_BLOCKS, Parameters};
 use crate::random::Random;
 
 /// Layouts of a track: records, key length, data length.
-const LAYOUTS: [(u8, u8, u16); 8] = [
-    (12, 0, 4096),
-    (8, 8, 800),
-    (1, 0, 56_664),
-    (20, 0, 80),
-    (16, 44, 96),
-    (3, 16, 13_000),
-    (2, 0, 27_998),
-    (5, 1, 33),
-];
+const LAYOUTS: [(u8, u8, u16); 8] =
+    [(12, 0, 4096), (8, 8, 800), (1, 0, 56_664), (20, 0, 80), (16, 44, 96), (3, 16, 13_000), (2, 0, 27_998), (5, 1, 33)];
 /// Tracks of a cylinder.
 const HEADS: u32 = 15;
 /// Bytes of a block.

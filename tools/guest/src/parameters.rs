@@ -54,8 +54,22 @@ impl Disk {
     pub const MIXED: [Kind; 16] = {
         use Kind::{Cut, Format, Read, ReadRecord, Update, UpdateRun, UpdateWithKey};
         [
-            Read, ReadRecord, ReadRecord, Update, Update, Update, Update, Update, UpdateWithKey, UpdateWithKey, UpdateRun,
-            UpdateRun, Format, Format, Cut, Update,
+            Read,
+            ReadRecord,
+            ReadRecord,
+            Update,
+            Update,
+            Update,
+            Update,
+            Update,
+            UpdateWithKey,
+            UpdateWithKey,
+            UpdateRun,
+            UpdateRun,
+            Format,
+            Format,
+            Cut,
+            Update,
         ]
     };
 

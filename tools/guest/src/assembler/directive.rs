@@ -58,7 +58,11 @@ pub fn alignment(statement: &Statement) -> u32 {
 pub fn length(statement: &Statement) -> Result<u32, String> {
     statement.operands.iter().try_fold(0_u32, |sum, operand| {
         let constant = Constant::parse(operand)?;
-        constant.repeat.checked_mul(constant.bytes_each()).and_then(|bytes| sum.checked_add(bytes)).ok_or_else(|| "too long".into())
+        constant
+            .repeat
+            .checked_mul(constant.bytes_each())
+            .and_then(|bytes| sum.checked_add(bytes))
+            .ok_or_else(|| "too long".into())
     })
 }
 

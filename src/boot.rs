@@ -11,20 +11,20 @@ const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
 /// One start of the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct BootId(pub(super) [u8; 16]);
+pub(crate) struct BootId(pub(crate) [u8; 16]);
 
 impl BootId {
     /// The present one.
     ///
     /// # Errors
     /// When the kernel does not tell it.
-    pub(super) fn current() -> io::Result<Self> {
+    pub(crate) fn current() -> io::Result<Self> {
         let text = std::fs::read_to_string(BOOT_ID)?;
         Self::parse(&text).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "it is no UUID"))
     }
 
     /// Where it is read, for messages.
-    pub(super) fn path() -> &'static Path {
+    pub(crate) fn path() -> &'static Path {
         Path::new(BOOT_ID)
     }
 
