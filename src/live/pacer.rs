@@ -73,7 +73,10 @@ impl Pacer {
     }
 
     fn hosts_at_work(&self) -> bool {
-        self.gates.iter().filter_map(Weak::upgrade).any(|gate| gate.activity().since_last_write_ms.is_some_and(|ms| ms < AT_WORK_MS))
+        self.gates
+            .iter()
+            .filter_map(Weak::upgrade)
+            .any(|gate| gate.activity().since_last_write_ms.is_some_and(|ms| ms < AT_WORK_MS))
     }
 
     /// How long to wait until `bytes` more are paid for at this rate; time that was not used is not saved up.
