@@ -10,13 +10,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::kept::{KeptFolder, Record};
+use super::prepare::{Place, VIEWS_FOLDER, Views};
 use super::trust::{Before, check, machine_started_ns};
 use crate::finding::Finding;
 use crate::gate::{Still, StillLimits};
 use crate::live::member::{Member, Sink};
 use crate::live::pacer::Pacer;
 use crate::live::session::Session;
-use crate::live::sessions::{Place, Sessions, StartError, VIEWS_FOLDER, Views};
+use crate::live::sessions::{Sessions, StartError};
 use crate::live::status::SessionId;
 use crate::snapshot::discard_interrupted;
 use crate::volume::Fingerprint;
