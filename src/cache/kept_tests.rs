@@ -240,7 +240,7 @@ fn several_threads_put_into_a_durable_share() {
 const CHILD_FOLDER: &str = "TAPEGATE_TEST_CACHE_FOLDER";
 
 fn child_length(unit: u32) -> usize {
-    (unit as usize * 7919) % 65_541
+    (unit as usize * 7919) % 20_001
 }
 
 /// Not a test of its own: the process that the next one kills. Says what it did, one line each.
@@ -268,10 +268,10 @@ fn a_process_that_keeps_units() {
     });
 }
 
-/// At ten moments: every unit whose `put` had returned is there and whole, and none that was released.
+/// At several moments: every unit whose `put` had returned is there and whole, and none that was released.
 #[test]
 fn after_kill_9_every_unit_whose_put_had_returned_is_found() {
-    for moment in 0..10 {
+    for moment in 0..6 {
         let folder = tempfile::tempdir().unwrap();
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "cache::kept_tests::a_process_that_keeps_units", "--ignored", "--nocapture"])

@@ -23,6 +23,8 @@ mod spill;
 mod usage;
 
 #[cfg(test)]
+mod device_tests;
+#[cfg(test)]
 mod kept_tests;
 #[cfg(test)]
 mod model_tests;

@@ -181,7 +181,7 @@ fn check(events: &[Event], files: &[Vec<u8>; 2]) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 10, max_shrink_iters: 0, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 6, max_shrink_iters: 0, ..ProptestConfig::default() })]
 
     #[test]
     fn after_a_power_failure_a_durable_share_has_all_that_it_promised(

@@ -230,6 +230,17 @@ impl CacheShare {
         Some(Claim { share: self, unit, settled: false })
     }
 
+    fn publish(&self, unit: UnitIndex, original: Option<Original>) {
+        let mut table = self.table();
+        match original {
+            Some(original) => table.slots.insert(unit, Slot::Kept(original)),
+            None => table.slots.remove(&unit),
+        };
+        if table.waiting > 0 {
+            self.settled.notify_all();
+        }
+    }
+
     fn wait<'a>(&'a self, mut table: MutexGuard<'a, Table>) -> MutexGuard<'a, Table> {
         table.waiting += 1;
         table = self.settled.wait(table).unwrap_or_else(PoisonError::into_inner);
@@ -269,19 +280,6 @@ impl Drop for Claim<'_> {
     fn drop(&mut self) {
         if !self.settled {
             self.share.publish(self.unit, None);
-        }
-    }
-}
-
-impl CacheShare {
-    fn publish(&self, unit: UnitIndex, original: Option<Original>) {
-        let mut table = self.table();
-        match original {
-            Some(original) => table.slots.insert(unit, Slot::Kept(original)),
-            None => table.slots.remove(&unit),
-        };
-        if table.waiting > 0 {
-            self.settled.notify_all();
         }
     }
 }

@@ -13,13 +13,14 @@
 //! [`GONE_LIMIT`] and somebody else wants the device; what it then still tries to do fails ([`Tenure`]).
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::watcher::Watchers;
+use crate::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use crate::sync::{Condvar, Mutex, MutexGuard};
 
-/// How long a client may be gone before its lock is released for others.
+/// How long a client may be gone before its lock is released for others, unless the gate is told otherwise.
 pub const GONE_LIMIT: Duration = Duration::from_secs(15);
 
 /// Number of a port on its disk.
@@ -31,6 +32,19 @@ pub(super) struct PortId(pub(super) u32);
 pub struct Busy {
     /// The client that has it, as its front-end named it; none while it is held still.
     pub holder: Option<String>,
+}
+
+/// A client of a disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientState {
+    /// Its name, as its front-end gave it.
+    pub name: String,
+    /// Whether it has a channel program open.
+    pub in_bracket: bool,
+    /// Whether it has the device reserved.
+    pub reserved: bool,
+    /// For how long its connection has been gone.
+    pub gone_for: Option<Duration>,
 }
 
 /// How an access came in.
@@ -93,6 +107,7 @@ struct State {
     waiting: u32,
     ports: HashMap<PortId, Port>,
     watchers: Watchers,
+    gone_limit: Duration,
 }
 
 struct Port {
@@ -110,6 +125,7 @@ impl DeviceLock {
             waiting: 0,
             ports: HashMap::new(),
             watchers: Arc::new([]),
+            gone_limit: GONE_LIMIT,
         };
         Self { state: Mutex::new(state), moved: Condvar::new() }
     }
@@ -131,6 +147,12 @@ impl DeviceLock {
             state.reserved = None;
             self.moved.notify_all();
         }
+    }
+
+    /// Changes how long a client may be gone.
+    pub(super) fn set_gone_limit(&self, limit: Duration) {
+        self.state().gone_limit = limit;
+        self.moved.notify_all();
     }
 
     /// Notes that the client behind a port lost its connection, or is back.
@@ -181,6 +203,19 @@ impl DeviceLock {
             state.reserved = None;
             self.moved.notify_all();
         }
+    }
+
+    /// Everybody who has a port.
+    pub(super) fn clients(&self) -> Vec<ClientState> {
+        let state = self.state();
+        let bracket = state.bracket.as_ref().map(|(port, _)| *port);
+        let client = |(id, port): (&PortId, &Port)| ClientState {
+            name: port.name.to_string(),
+            in_bracket: bracket == Some(*id),
+            reserved: state.reserved == Some(*id),
+            gone_for: port.gone_since.map(|since| since.elapsed()),
+        };
+        state.ports.iter().map(client).collect()
     }
 
     /// Whether somebody has a bracket open, or has it reserved.
@@ -266,18 +301,18 @@ impl State {
 
     /// Ends brackets and reserves of clients that are gone for too long.
     fn take_from_the_gone(&mut self) {
-        let too_long = |since: Option<Instant>| since.is_some_and(|since| since.elapsed() >= GONE_LIMIT);
+        let too_long = |since: Option<Instant>| since.is_some_and(|since| since.elapsed() >= self.gone_limit);
         if let Some((port, tenure)) = &self.bracket
             && too_long(self.gone_since(*port))
             && tenure.revoke()
         {
-            tracing::warn!(client = self.holder(), "gone for 15 s inside a channel program, which was ended for it");
+            tracing::warn!(client = self.holder(), "gone inside a channel program, which was ended for it");
             self.bracket = None;
         }
         if let Some(port) = self.reserved
             && too_long(self.gone_since(port))
         {
-            tracing::warn!(client = self.holder(), "gone for 15 s with the device reserved, which was released");
+            tracing::warn!(client = self.holder(), "gone with the device reserved, which was released");
             self.reserved = None;
         }
     }
@@ -286,7 +321,7 @@ impl State {
     fn next_release(&self, now: Instant) -> Option<Instant> {
         let holders = self.bracket.as_ref().map(|(port, _)| *port).into_iter().chain(self.reserved);
         // A holder that has an operation under way is looked at again a little later.
-        holders.filter_map(|port| self.gone_since(port)).map(|since| (since + GONE_LIMIT).max(now + RECHECK)).min()
+        holders.filter_map(|port| self.gone_since(port)).map(|since| (since + self.gone_limit).max(now + RECHECK)).min()
     }
 }
 

@@ -30,7 +30,7 @@ mod write_mark;
 
 pub use access::Access;
 pub use changes::{ChangeObserver, Changed};
-pub use device_lock::{Busy, GONE_LIMIT};
+pub use device_lock::{Busy, ClientState, GONE_LIMIT};
 pub use disk::Disk;
 pub use error::GateError;
 pub use port::HostPort;

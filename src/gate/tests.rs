@@ -37,8 +37,12 @@ impl UnitSource for MemoryDisk {
         unimplemented!("the tests of the gate read slots")
     }
 
-    fn measure_units(&self, _first: UnitIndex, _body_bytes: &mut [u32]) -> Result<(), VolumeError> {
-        unimplemented!("the tests of the gate measure nothing")
+    /// The length of a unit is its first byte.
+    fn measure_units(&self, first: UnitIndex, body_bytes: &mut [u32]) -> Result<(), VolumeError> {
+        for (length, unit) in body_bytes.iter_mut().zip(&self.units[first.0 as usize..]) {
+            *length = unit.lock().unwrap()[0].into();
+        }
+        Ok(())
     }
 }
 
@@ -212,6 +216,33 @@ fn others_are_told_what_changed_and_the_writer_is_not() {
     assert_eq!(a.begin(NONE).unwrap().take_changed(), Changed::Nothing);
     gate.everything_changed();
     assert_eq!(a.begin(NONE).unwrap().take_changed(), Changed::Everything);
+}
+
+#[test]
+fn a_measured_unit_is_known_until_the_next_write() {
+    let gate = gate();
+    let access = gate.attach("a", None).begin(NONE).unwrap();
+    access.write(UnitIndex(3), 0, &[7]).unwrap();
+    assert_eq!(gate.measure(UnitIndex(2), 8).unwrap(), 8);
+    assert_eq!(gate.sizes().stale_units(), 2);
+    assert_eq!(gate.sizes().share().body_bytes(UnitIndex(3)), Some(7));
+    access.write(UnitIndex(3), 0, &[8]).unwrap();
+    assert_eq!(gate.sizes().share().body_bytes(UnitIndex(3)), None);
+    gate.measure(UnitIndex(3), 1).unwrap();
+    assert_eq!(gate.sizes().share().body_bytes(UnitIndex(3)), Some(8));
+}
+
+#[test]
+fn clients_are_listed_with_what_they_hold() {
+    let gate = gate();
+    let (a, b) = (gate.attach("a", None), gate.attach("b", None));
+    let access = a.begin(NONE).unwrap();
+    access.reserve();
+    b.set_gone(true);
+    let mut clients = gate.clients();
+    clients.sort_by(|one, other| one.name.cmp(&other.name));
+    assert!(clients[0].in_bracket && clients[0].reserved && clients[0].gone_for.is_none(), "{clients:?}");
+    assert!(!clients[1].in_bracket && !clients[1].reserved && clients[1].gone_for.is_some(), "{clients:?}");
 }
 
 #[test]

@@ -1,17 +1,19 @@
 //! The gate of one disk.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError};
 
 use rustix::time::{ClockId, clock_gettime};
 
 use super::changes::{ChangeObserver, Pending};
-use super::device_lock::{DeviceLock, PortId};
+use super::device_lock::{ClientState, DeviceLock, PortId};
 use super::disk::Disk;
 use super::port::{HostPort, PortShared};
 use super::sizes::LiveSizes;
 use super::unit_locks::UnitLocks;
 use super::write_mark::WriteMark;
+use crate::sync::RwLock;
+use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use crate::volume::{UnitIndex, VolumeError};
 
 /// One served disk.
 pub struct VolumeGate {
@@ -110,6 +112,12 @@ impl VolumeGate {
         &self.sizes
     }
 
+    /// Changes how long a client that lost its connection keeps its channel program or its reserve, which is
+    /// [`GONE_LIMIT`](super::GONE_LIMIT) otherwise.
+    pub fn set_gone_limit(&self, limit: std::time::Duration) {
+        self.lock.set_gone_limit(limit);
+    }
+
     /// Lets a client in; `client` names it in messages, `observer` is told at once of what others change.
     #[must_use]
     pub fn attach(self: &Arc<Self>, client: &str, observer: Option<Arc<dyn ChangeObserver>>) -> HostPort {
@@ -118,6 +126,33 @@ impl VolumeGate {
         self.lock.add_port(id, Arc::clone(&shared.name));
         self.ports.write().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&shared));
         HostPort::new(Arc::clone(self), shared)
+    }
+
+    /// Measures neighbouring units and notes their lengths; writers of these units wait meanwhile. It measures at most
+    /// [`MOST_MEASURED`](Self::MOST_MEASURED) of them, and gives how many it did.
+    ///
+    /// # Errors
+    /// When the disk has no such units, or one of them can't be read; they stay stale.
+    pub fn measure(&self, first: UnitIndex, count: u32) -> Result<u32, VolumeError> {
+        let count = count.min(Self::MOST_MEASURED);
+        let mut body_bytes = [0; Self::MOST_MEASURED as usize];
+        let body_bytes = &mut body_bytes[..count as usize];
+        // A write behind this measuring marks its unit stale again, under the lock that is held here.
+        let _units = self.unit_locks.read_run(first, count);
+        self.disk.measure_units(first, body_bytes)?;
+        for (unit, body_bytes) in (first.0..).zip(body_bytes) {
+            self.sizes.note(UnitIndex(unit), *body_bytes);
+        }
+        Ok(count)
+    }
+
+    /// Units that are measured at once: about a stage of tracks, for which a writer waits.
+    pub const MOST_MEASURED: u32 = 16;
+
+    /// Who has a port here.
+    #[must_use]
+    pub fn clients(&self) -> Vec<ClientState> {
+        self.lock.clients()
     }
 
     /// What hosts did.
@@ -156,7 +191,7 @@ impl VolumeGate {
     }
 
     /// Tells all ports but the writer's that a unit changed.
-    pub(super) fn tell_others(&self, writer: &PortShared, unit: crate::volume::UnitIndex) {
+    pub(super) fn tell_others(&self, writer: &PortShared, unit: UnitIndex) {
         for port in self.ports.read().unwrap_or_else(PoisonError::into_inner).iter().filter(|port| port.id != writer.id) {
             port.pending.add(unit);
             if let Some(observer) = &port.observer {

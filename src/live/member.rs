@@ -37,6 +37,8 @@ pub(super) struct Member {
     pub(super) view: Option<MemberView>,
     pub(super) options: SnapshotOptions,
     pub(super) progress: Progress,
+    /// What an earlier process prepared, if this one goes on with its tape.
+    pub(super) begun: Mutex<Option<Preparation>>,
     pub(super) result: Mutex<Option<SessionResult>>,
 }
 
@@ -74,12 +76,20 @@ impl Member {
         };
         let options = SnapshotOptions { t0, consistency: Some(instant.word().to_owned()), ..self.options.clone() };
         let volume = &*self.at_t0;
-        let preparation = Preparation::new(volume, &options, true, &self.progress)?;
+        let begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let resume = begun.is_some();
+        let preparation = match begun {
+            Some(preparation) => preparation,
+            None => {
+                let preparation = Preparation::new(volume, &options, true, &self.progress)?;
+                volume.narrow(&preparation.files, &|_| false);
+                preparation
+            }
+        };
         let wanted: u64 = preparation.files.iter().map(|file| u64::from(file.units.len())).sum();
         self.progress.units_total.store(wanted, Ordering::Relaxed);
-        volume.narrow(&preparation.files);
         let (target, manifest) = match sink {
-            Sink::File(tape) => (Target::File { tape: tape.clone(), resume: false, sync: true }, Some(Manifest::path_of(tape))),
+            Sink::File(tape) => (Target::File { tape: tape.clone(), resume, sync: true }, Some(Manifest::path_of(tape))),
             Sink::Pipe(pipe) => (Target::Pipe(open_pipe(pipe, stop)?), None),
         };
         // Blocks of a destination device are the operator's question to `plan`.

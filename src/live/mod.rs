@@ -5,6 +5,8 @@
 
 mod action;
 mod member;
+#[cfg(test)]
+mod model;
 mod pacer;
 mod securing;
 mod session;

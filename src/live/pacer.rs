@@ -24,7 +24,7 @@ pub struct Pacer {
     stages_in_a_row: AtomicU32,
     bytes_per_second: AtomicU64,
     stages: AtomicU32,
-    /// A gate has the session's watchers, and they have this.
+    /// Weak, since a gate has the session's watchers, which have their pacer.
     gates: Vec<Weak<VolumeGate>>,
     /// When the bytes copied so far are paid for.
     paid_until: Mutex<Option<Instant>>,
@@ -33,7 +33,7 @@ pub struct Pacer {
 impl Pacer {
     /// A pacer that looks at the hosts of these gates.
     #[must_use]
-    pub fn new(pace: Pace, gates: Vec<Arc<VolumeGate>>) -> Self {
+    pub fn new(pace: Pace, gates: &[Arc<VolumeGate>]) -> Self {
         let (stages, paid_until) = Default::default();
         let gates = gates.iter().map(Arc::downgrade).collect();
         let pacer = Self { stages_in_a_row: AtomicU32::new(0), bytes_per_second: AtomicU64::new(0), stages, gates, paid_until };
@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn bytes_are_paid_for_at_the_rate() {
-        let pacer = Pacer::new(Pace { bytes_per_second: Some(1 << 20), ..Pace::default() }, Vec::new());
+        let pacer = Pacer::new(Pace { bytes_per_second: Some(1 << 20), ..Pace::default() }, &[]);
         let first = pacer.owed(1 << 18, 1 << 20);
         let second = pacer.owed(1 << 18, 1 << 20);
         assert_eq!(first, Duration::from_millis(250));

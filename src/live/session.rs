@@ -41,6 +41,8 @@ pub struct Session {
 
 struct State {
     state: SessionState,
+    /// Whether somebody ends it, or has.
+    ended: bool,
     /// What was told while it went on, or after it was complete.
     findings: Vec<Finding>,
     /// As it was written to the folder last.
@@ -85,7 +87,7 @@ impl Session {
 
     /// A session that counts, tells or protects.
     pub(super) fn watching(id: SessionId, request: SessionRequest, watch: Watch) -> Arc<Self> {
-        let pacer = Arc::new(Pacer::new(request.pace, Vec::new()));
+        let pacer = Arc::new(Pacer::new(request.pace, &[]));
         Self::made_of(id, request, (Vec::new(), Some(watch)), pacer, None)
     }
 
@@ -96,8 +98,8 @@ impl Session {
         pacer: Arc<Pacer>,
         folder: Option<KeptFolder>,
     ) -> Arc<Self> {
-        let (findings, record, t0) = Default::default();
-        let state = State { state: SessionState::Starting, findings, record, t0, working: members.len() };
+        let (findings, record, t0, ended) = Default::default();
+        let state = State { state: SessionState::Starting, ended, findings, record, t0, working: members.len() };
         Arc::new(Self {
             id,
             request,
@@ -161,7 +163,7 @@ impl Session {
 
     /// A session that another process began, and that can't go on.
     pub(super) fn lost(record: Record, reason: &str) -> Arc<Self> {
-        let pacer = Arc::new(Pacer::new(record.request.pace, Vec::new()));
+        let pacer = Arc::new(Pacer::new(record.request.pace, &[]));
         let session = Self::new(record.id, record.request, Vec::new(), pacer, None);
         session.set_t0((record.t0, record.instant, Duration::from_micros(record.t0_held_us)));
         session.set_state(SessionState::Void { reason: reason.to_owned() });
@@ -218,7 +220,8 @@ impl Session {
         let Some(folder) = &self.folder else { return Ok(()) };
         let mut state = self.state();
         // One that has ended is forgotten, and stays so.
-        let Some((t0, instant, held)) = state.t0.filter(|_| self.has_views()) else { return Ok(()) };
+        let goes_on = !state.state.is_over() || self.has_views();
+        let Some((t0, instant, held)) = state.t0.filter(|_| goes_on) else { return Ok(()) };
         let record = state.record.get_or_insert_with(|| {
             let image = |member: &Arc<Member>| (member.gate.name().to_owned(), member.at_t0.fingerprint());
             Record::new(Beginning {
@@ -262,10 +265,13 @@ impl Session {
                     whole
                 };
                 self.moved.notify_all();
-                if whole && let Err(error) = self.write_record(|record| record.tapes_whole = true) {
+                if whole && !self.has_views() {
+                    self.folder.iter().for_each(KeptFolder::remove);
+                } else if whole && let Err(error) = self.write_record(|record| record.tapes_whole = true) {
                     tracing::warn!(%error, "after a restart of the service the tapes would be made again");
                 }
             }
+            Err(SnapshotError::Stopped) if self.state().state == SessionState::Suspended => {}
             Err(error) => {
                 let reason = format!("{}: {:#}", member.gate.name(), anyhow::Error::from(error));
                 self.void(&reason);
@@ -285,7 +291,8 @@ impl Session {
         {
             let mut state = self.state();
             let complete = state.state == SessionState::PhysicallyComplete;
-            if state.state.is_over() && !(complete && self.has_views()) {
+            let over = state.state.is_over() && !(complete && self.has_views());
+            if over || std::mem::replace(&mut state.ended, true) {
                 return;
             }
             if complete && self.members.iter().any(|member| member.sink.is_some()) {
@@ -298,6 +305,9 @@ impl Session {
                 tracing::info!(session = self.id.0, state = with.words(), "the session has ended");
                 state.state = with;
             }
+            // Before any unit loses its protection, and under the lock of those who write the record: after a kill the
+            // session must not come back.
+            self.folder.iter().for_each(KeptFolder::forget);
         }
         for member in &self.members {
             member.at_t0.end(ending.clone());
@@ -312,14 +322,10 @@ impl Session {
     /// host's write.
     fn discard_views(&self) {
         let discarded: Vec<_> = self.views().map(|(member, view)| (Arc::clone(member), view.discard())).collect();
-        if discarded.is_empty() {
-            return;
-        }
         let folder = self.folder.clone();
-        if let Some(folder) = &folder {
-            // Under the lock of those who write the record: none comes after this.
-            let _state = self.state();
-            folder.forget();
+        if discarded.is_empty() {
+            folder.iter().for_each(KeptFolder::remove);
+            return;
         }
         let let_go = move || {
             for (member, shown) in discarded {
@@ -338,6 +344,21 @@ impl Session {
     /// Ends the session: tapes under way are not made, views are discarded.
     pub fn cancel(&self) {
         self.end(SessionState::Cancelled, &Ending::Over);
+    }
+
+    /// Stops the copier so that the session can be taken up by another process; when no host writes any more. What has
+    /// no tape under way is left as it is.
+    pub fn suspend(&self) {
+        {
+            let mut state = self.state();
+            if state.state != SessionState::LogicallyComplete {
+                return;
+            }
+            state.state = SessionState::Suspended;
+        }
+        self.stop.store(true, Ordering::Release);
+        self.moved.notify_all();
+        self.join();
     }
 
     /// Changes the copier's pace.

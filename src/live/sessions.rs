@@ -14,14 +14,14 @@ use super::session::{BeginError, Session};
 use super::status::{Action, SessionId, SessionRequest, SessionStatus, VolumeRequest};
 use super::t0::T0Error;
 use super::trial::Trial;
-use super::view::{KeptFolder, Place, Views};
+use super::view::{KeptFolder, Left, Place, Views};
 use super::volume_at_t0::{AtT0Parts, VolumeAtT0};
 use crate::cache::{CacheError, CachePool};
 use crate::finding::Finding;
 use crate::gate::{Still, VolumeGate};
 use crate::plan::pattern::{Pattern, Selection};
 use crate::plan::{PlanError, PlanOptions};
-use crate::snapshot::{SnapshotError, SnapshotOptions};
+use crate::snapshot::{LiveSource, SnapshotError, SnapshotOptions};
 use crate::volume::Fingerprint;
 
 /// A served volume, as sessions know it.
@@ -95,7 +95,7 @@ pub struct Sessions {
     /// The first is the default.
     pools: Vec<Arc<CachePool>>,
     pub(super) views: Option<Views>,
-    threads: usize,
+    pub(super) threads: usize,
     pub(super) events: OnceLock<EventListener>,
     running: Mutex<Running>,
 }
@@ -136,7 +136,7 @@ impl Sessions {
         let pool = self.pool(request.cache.as_deref())?;
         let gates = request.volumes.iter().map(|volume| Ok(Arc::clone(&self.volume(&volume.volume)?.gate)));
         let gates = gates.collect::<Result<Vec<_>, StartError>>()?;
-        let pacer = Arc::new(Pacer::new(request.pace, gates));
+        let pacer = Arc::new(Pacer::new(request.pace, &gates));
         let id = self.next_id();
         let folder = self.folder_for(id, &request, pool)?;
         let started = self.start_in(id, request, (pool, pacer), folder.clone(), frozen);
@@ -160,10 +160,10 @@ impl Sessions {
         folder: Option<KeptFolder>,
         frozen: Option<&Still>,
     ) -> Result<Arc<Session>, StartError> {
-        let places = (0..).map(|number| Place { id, number, folder: folder.as_ref(), kept: false });
+        let places = (0..).map(|number| Place { id, number, folder: folder.as_ref(), left: Left::Nothing });
         let members = request.volumes.iter().zip(places).map(|(volume, place)| {
             let sink = volume.tape.as_deref().map(sink).transpose()?;
-            self.member(&place, (&request, volume), sink, (pool, &pacer))
+            self.member(place, (&request, volume), sink, (pool, &pacer))
         });
         let members = members.collect::<Result<Vec<_>, StartError>>()?;
         let session = Session::new(id, request, members, pacer, folder);
@@ -188,24 +188,29 @@ impl Sessions {
 
     pub(super) fn member(
         &self,
-        place: &Place<'_>,
+        place: Place<'_>,
         (request, asked): (&SessionRequest, &VolumeRequest),
         sink: Option<Sink>,
         (pool, pacer): (&Arc<CachePool>, &Arc<Pacer>),
     ) -> Result<Member, StartError> {
         let LiveVolume { gate, image, fingerprint, findings } = self.volume(&asked.volume)?.clone();
         let options = options(request, asked, self.threads)?;
-        let view = self.view(place, (request, asked), &gate, pool)?;
-        if !place.kept && (sink.is_some() || view.is_none()) {
+        let view = self.view(&place, (request, asked), &gate, pool)?;
+        if matches!(place.left, Left::Nothing) && (sink.is_some() || view.is_none()) {
             let trial = Trial { disk: gate.disk(), image: &image, fingerprint: &fingerprint, findings: &findings };
             trial.refuse_early(&options, gate.sizes(), sink.as_ref())?;
         }
         let owner = format!("session {}", place.id);
         let cache = match place.folder.filter(|_| view.is_some()).map(|folder| folder.originals(place.number)) {
             None => pool.share(&owner),
-            Some(index) if place.kept => pool.reopen_share(&owner, &index)?.0,
+            Some(index) if matches!(place.left, Left::View) => pool.reopen_share(&owner, &index)?.0,
             Some(index) if request.durable => pool.durable_share(&owner, &index, &asked.volume)?,
             Some(index) => pool.kept_share(&owner, &index, &asked.volume)?,
+        };
+        let (fingerprint, interrupted, kept) = match place.left {
+            Left::Nothing => (fingerprint, None, false),
+            Left::View => (fingerprint, None, true),
+            Left::Tape(interrupted, at_t0) => (at_t0, Some(interrupted), false),
         };
         let parts = AtT0Parts {
             disk: Arc::clone(gate.disk()),
@@ -217,9 +222,14 @@ impl Sessions {
             on_error: request.on_error,
             pacer: Arc::clone(pacer),
         };
-        let at_t0 = if place.kept { VolumeAtT0::take_up(parts) } else { VolumeAtT0::new(parts) };
+        let at_t0 = if kept { VolumeAtT0::take_up(parts) } else { VolumeAtT0::new(parts) };
+        let begun = interrupted.map(|interrupted| {
+            // What is on the tape needs no protection any more; the rest has not changed since T0.
+            at_t0.narrow(&interrupted.preparation.files, &|slot| interrupted.on_tape[slot]);
+            interrupted.preparation
+        });
         let (progress, result) = (Progress::default(), Mutex::default());
-        Ok(Member { gate, at_t0: Arc::new(at_t0), sink, view, options, progress, result })
+        Ok(Member { gate, at_t0: Arc::new(at_t0), sink, view, options, progress, begun: Mutex::new(begun), result })
     }
 
     /// A session by its number.
@@ -261,7 +271,7 @@ pub(super) fn selection(request: &SessionRequest) -> Result<Selection, StartErro
     Ok(Selection { include: patterns(&request.files)?, exclude: patterns(&request.exclude)? })
 }
 
-fn options(request: &SessionRequest, asked: &VolumeRequest, threads: usize) -> Result<SnapshotOptions, StartError> {
+pub(super) fn options(request: &SessionRequest, asked: &VolumeRequest, threads: usize) -> Result<SnapshotOptions, StartError> {
     let tape = &request.tape;
     let volser = asked.tape_volser.as_deref().map(str::parse).transpose();
     Ok(SnapshotOptions {

@@ -11,8 +11,7 @@ mod copying;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
+use std::sync::{Arc, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use tapegate_formats::dasd::address::TrackIndex;
@@ -26,6 +25,8 @@ use crate::cache::{CacheError, CacheShare, ShareUsage};
 use crate::finding::Finding;
 use crate::gate::{Disk, Refusal, SharedSizes, Watcher};
 use crate::snapshot::{BringBuffers, CopySource, SnapshotError, TapePlaces};
+use crate::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use crate::sync::{Mutex, RwLock};
 use crate::volume::{Fingerprint, Shape, Stage, UnitIndex, UnitSource, VolumeError};
 
 /// How often a write that is held tries again.
@@ -187,6 +188,10 @@ impl VolumeAtT0 {
             return;
         }
         self.ended.store(true, Ordering::Release);
+        // First the session forgets what would bring it back after a restart, then writes pass unprotected.
+        if let (Some(reason), Some(listener)) = (lost, self.listener.get().and_then(Weak::upgrade)) {
+            listener.lost(&reason);
+        }
         // Whoever waits for a claim goes on.
         self.securing.secure_all(0..self.disk.shape().units());
         if let Some(cache) = self.cache.write().unwrap_or_else(PoisonError::into_inner).take() {
@@ -195,9 +200,6 @@ impl VolumeAtT0 {
             if many && let Err(error) = let_go.spawn(move || drop(cache)) {
                 tracing::debug!(%error, "originals were let go without a thread");
             }
-        }
-        if let (Some(reason), Some(listener)) = (lost, self.listener.get().and_then(Weak::upgrade)) {
-            listener.lost(&reason);
         }
     }
 
@@ -272,6 +274,13 @@ impl VolumeAtT0 {
         self.securing.status().secured()
     }
 
+    /// What [`Watcher::before_write`] must not do: others pass before the copy is there.
+    #[cfg(test)]
+    pub(super) fn keep_behind_bit(&self, unit: UnitIndex) -> Option<String> {
+        self.securing.secure_all(unit.0..unit.0 + 1);
+        self.keep(unit).err().map(|error| error.to_string())
+    }
+
     /// Copies a unit away before a host writes to it.
     fn keep(&self, unit: UnitIndex) -> Result<(), KeepError> {
         let mut buffers = self.buffers.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
@@ -290,6 +299,11 @@ impl VolumeAtT0 {
                 // Without a cache it has ended, and nothing is kept any more.
                 if let (Some(staged), Some(cache)) = (buffers.stage.units().next(), self.cache()) {
                     cache.put(unit, staged.kind, staged.body)?;
+                    // Its bit is set by the copier only, and the stream may have passed it since it was read here: then
+                    // nobody comes for what was put. The copier sets the bit before it looks into the cache.
+                    if self.once && self.securing.is_secured(unit) {
+                        cache.release(unit);
+                    }
                 }
             }
         }

@@ -1,9 +1,10 @@
 //! Addresses and networks, for lists of who may connect: `10.0.0.0/8`, `127.0.0.1`, `fe80::/10`.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
+use ipnet::{IpNet, Ipv4Net};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -35,50 +36,27 @@ pub enum NetworkError {
 /// An address, or all that begin with the same bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Network {
-    address: IpAddr,
-    bits: u8,
-}
+pub struct Network(IpNet);
 
 impl Network {
-    /// A single address.
-    #[must_use]
-    pub const fn host(address: IpAddr) -> Self {
-        Self { address, bits: if address.is_ipv4() { 32 } else { 128 } }
-    }
-
     /// The addresses of this machine: 127.0.0.0/8 and ::1.
     #[must_use]
     pub fn loopback() -> Vec<Self> {
-        vec![Self { address: IpAddr::from([127, 0, 0, 0]), bits: 8 }, Self::host(Ipv6Addr::LOCALHOST.into())]
+        // A prefix of 8 bits is one.
+        let four = Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8);
+        vec![Self(four.into()), Self(IpAddr::from(Ipv6Addr::LOCALHOST).into())]
     }
 
     /// Whether the address is in the network; an IPv4 address that came over an IPv6 socket counts as IPv4.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
-        match (self.address, address.to_canonical()) {
-            (IpAddr::V4(network), IpAddr::V4(address)) => {
-                (network.to_bits() ^ address.to_bits()).checked_shr(32 - u32::from(self.bits)).unwrap_or(0) == 0
-            }
-            (IpAddr::V6(network), IpAddr::V6(address)) => {
-                (network.to_bits() ^ address.to_bits()).checked_shr(128 - u32::from(self.bits)).unwrap_or(0) == 0
-            }
-            _ => false,
-        }
+        self.0.contains(&address.to_canonical())
     }
 
-    fn without_host_bits(self) -> Self {
-        let address = match self.address {
-            IpAddr::V4(address) => {
-                let keep = u32::MAX.checked_shl(32 - u32::from(self.bits)).unwrap_or(0);
-                IpAddr::V4((address.to_bits() & keep).into())
-            }
-            IpAddr::V6(address) => {
-                let keep = u128::MAX.checked_shl(128 - u32::from(self.bits)).unwrap_or(0);
-                IpAddr::V6((address.to_bits() & keep).into())
-            }
-        };
-        Self { address, ..self }
+    /// As the library has it.
+    #[must_use]
+    pub const fn net(&self) -> IpNet {
+        self.0
     }
 }
 
@@ -86,16 +64,19 @@ impl FromStr for Network {
     type Err = NetworkError;
 
     fn from_str(text: &str) -> Result<Self, NetworkError> {
-        let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
+        let Some((address, bits)) = text.split_once('/') else {
+            let address: IpAddr = text.parse().map_err(|_| NetworkError::Address(text.to_owned()))?;
+            return Ok(Self(address.into()));
+        };
         let address: IpAddr = address.parse().map_err(|_| NetworkError::Address(text.to_owned()))?;
-        let whole = Self::host(address);
-        let Some(bits) = bits else { return Ok(whole) };
+        let most = if address.is_ipv4() { 32 } else { 128 };
         let digits = bits.bytes().all(|byte| byte.is_ascii_digit());
-        let bits = bits.parse().ok().filter(|bits| digits && *bits <= whole.bits);
-        let bits = bits.ok_or_else(|| NetworkError::Bits { text: text.to_owned(), bits: whole.bits })?;
-        let given = Self { address, bits };
-        let network = given.without_host_bits();
-        if network == given { Ok(given) } else { Err(NetworkError::HostBits { text: text.to_owned(), network }) }
+        let net = bits.parse().ok().filter(|_| digits).and_then(|bits| IpNet::new(address, bits).ok());
+        let net = net.ok_or_else(|| NetworkError::Bits { text: text.to_owned(), bits: most })?;
+        if net.trunc() == net {
+            return Ok(Self(net));
+        }
+        Err(NetworkError::HostBits { text: text.to_owned(), network: Self(net.trunc()) })
     }
 }
 
@@ -115,7 +96,7 @@ impl From<Network> for String {
 
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if *self == Self::host(self.address) { self.address.fmt(f) } else { write!(f, "{}/{}", self.address, self.bits) }
+        if self.0.prefix_len() == self.0.max_prefix_len() { self.0.addr().fmt(f) } else { self.0.fmt(f) }
     }
 }
 

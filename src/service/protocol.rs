@@ -251,13 +251,16 @@ pub struct DiskStatus {
     /// Bytes that can still be written into an image that grows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub room_bytes: Option<u64>,
-    /// Why it can't be served any more, if so.
+    /// The session whose T0 a view shows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionId>,
+    /// Why its content is in doubt, if it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
 }
 
 /// Somebody who uses a volume.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClientStatus {
     /// The volume or view.
     pub disk: String,
@@ -270,6 +273,30 @@ pub struct ClientStatus {
     /// For how long its connection has been gone, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gone_ms: Option<u64>,
+    /// What only the shared-device server knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection: Option<ConnectionStatus>,
+}
+
+/// A client of the shared-device server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectionStatus {
+    /// Address and port.
+    pub peer: String,
+    /// When it connected, RFC 3339.
+    pub since: String,
+    /// Whether it may write.
+    pub may_write: bool,
+    /// Whether a write of it is held now, since the image can't take it.
+    pub holding: bool,
+    /// Tracks read.
+    pub reads: u64,
+    /// Writes done.
+    pub writes: u64,
+    /// Writes that had to wait for a session or for the image.
+    pub held_writes: u64,
+    /// Writes that were answered with an error, which stock clients hide from their guests.
+    pub failed_writes: u64,
 }
 
 /// A pool of the original-data cache.

@@ -32,7 +32,7 @@ use crate::volume::{Stage, UnitIndex};
 const MOST_RAW_SLOT_FINDINGS: usize = 20;
 
 /// The findings about raw slots, and how many raw slots there were.
-type RawSlots = Mutex<(Vec<Finding>, usize)>;
+pub(super) type RawSlots = Mutex<(Vec<Finding>, usize)>;
 
 /// What all threads of a copy share.
 pub(crate) struct CopyJob<'a> {
@@ -75,7 +75,7 @@ pub(super) struct Worker<'a> {
 }
 
 impl<'a> Worker<'a> {
-    fn new(job: &'a CopyJob<'a>, route: &'a Route<'a>, raw_slots: &'a RawSlots) -> Self {
+    pub(super) fn new(job: &'a CopyJob<'a>, route: &'a Route<'a>, raw_slots: &'a RawSlots) -> Self {
         let (stage, encoded, scratch, read_back) = Default::default();
         Self { job, route, raw_slots, stage, encoded, scratch, read_back }
     }

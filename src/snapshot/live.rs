@@ -18,7 +18,8 @@ use crate::volume::UnitIndex;
 /// noted before the host's write goes on.
 pub trait LiveSource: Sync {
     /// The files are chosen: units that none of them has need no protection any more.
-    fn narrow(&self, files: &[FileSpec]);
+    /// `on_tape` tells of each unit of each file, in tape order, whether it is on the tape already.
+    fn narrow(&self, files: &[FileSpec], on_tape: &dyn Fn(usize) -> bool);
 
     /// From here on the originals of units go to their places; those that the cache has are brought there at once.
     ///
@@ -107,7 +108,7 @@ impl StageTask {
     }
 
     /// `units` units of the stage from unit `at` on.
-    fn part(&self, at: u32, units: u32, form: Form, sizes: &SizeTable) -> Self {
+    pub(super) fn part(&self, at: u32, units: u32, form: Form, sizes: &SizeTable) -> Self {
         let first = self.first.0 + at;
         let before = if form == Form::Tracks { sizes.run_bytes(self.first.0..first) } else { 0 };
         Self {

@@ -11,15 +11,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use bitvec::vec::BitVec;
 use serde::{Deserialize, Serialize};
 use tapegate_formats::tape::date::LabelDate;
-use tapegate_formats::tape::unit::UNIT_HEADER_BYTES;
 
 use super::check::check_tape;
 use super::copier::{CopyJob, copy};
 use super::error::SnapshotError;
 use super::finish::write_frame;
 use super::frame::Labels;
+use super::kept_plan::{self, plan_path};
 use super::ledger::Ledger;
 use super::live::LiveSource;
 use super::manifest::{Manifest, ManifestFacts};
@@ -30,9 +31,10 @@ use super::prepare::{Preparation, closed_forms};
 use super::route::{Order, PipeOrder, Route};
 use super::source::CopySource;
 use super::stages::{StageTask, stages};
+use super::take_up::check_secured;
 use super::turnstile::Turnstile;
 use crate::finding::Finding;
-use crate::plan::{LabelKind, PlanBuilder, SizeTable, TapePlan};
+use crate::plan::{LabelKind, PlanBuilder, PlanOptions, SizeTable, TapePlan};
 use crate::tape::partial::{PartialTape, beside};
 use crate::tape::pipe::PipeTape;
 use crate::volume::Fingerprint;
@@ -100,9 +102,37 @@ pub fn interrupted_t0(tape: &Path) -> Result<i64, SnapshotError> {
     Ok(identity.t0)
 }
 
+/// A live session's tape that was interrupted, as far as it goes.
+pub(crate) struct Interrupted {
+    /// What was prepared at T0.
+    pub(crate) preparation: Preparation,
+    /// A bit for each unit of each file, in tape order: whether it is on the tape.
+    pub(crate) on_tape: BitVec,
+}
+
+/// Takes up what a live session left beside its tape of a volume of `volume_units`; [`run`] goes on with it.
+///
+/// The plan goes with that: until [`run`] has the places of the tape again, originals wait in the cache, and would be lost
+/// if the process were killed. So it can be taken up once more only after it has kept a new plan.
+///
+/// # Errors
+/// When there is nothing from which it could be resumed.
+pub(crate) fn interrupted(tape: &Path, plan: PlanOptions, volume_units: u32) -> Result<Interrupted, SnapshotError> {
+    let path = journal_path(tape);
+    let refuse = |reason: &str| SnapshotError::Journal { path: path.clone(), reason: reason.to_owned() };
+    let reopen = |units| {
+        let identity = Ledger::read_identity(&path).map_err(|_| refuse("there is no journal"))?;
+        Ledger::reopen(&path, &identity, units).map_err(|_| refuse("it is damaged or in use"))
+    };
+    let (preparation, ledger) = kept_plan::read(tape, plan, reopen, volume_units)?;
+    let path = plan_path(tape);
+    std::fs::remove_file(&path).map_err(|source| SnapshotError::Io { path, action: "taking up the plan", source })?;
+    Ok(Interrupted { preparation, on_tape: ledger.secured_bits() })
+}
+
 /// Removes what an interrupted run left of a tape that nobody will go on with.
 pub(crate) fn discard_interrupted(tape: &Path) {
-    for path in [beside(tape, ".partial"), journal_path(tape)] {
+    for path in [beside(tape, ".partial"), journal_path(tape), plan_path(tape)] {
         // Mostly it was removed already; a partial tape that stays behind is taken by nobody for a tape.
         let _best_effort = std::fs::remove_file(path);
     }
@@ -146,14 +176,23 @@ impl Copier<'_> {
         let units = self.unit_count();
         let (tape, ledger) = if resume { self.reopen(target, sync, units)? } else { self.create(target, sync, units)? };
         let (tape, ledger) = (Arc::new(tape), Arc::new(ledger));
-        let made = self.fill(&tape, &ledger);
+        let made = self.fill(&tape, &ledger, (target, resume));
         let (tape, ledger) = (alone(tape), alone(ledger));
         let (plan, findings) = match made {
             Ok(made) => made,
             Err(error) => {
-                if !error.leaves_journal() {
+                if matches!(error, SnapshotError::Stopped) && self.volume.live().is_some() {
+                    // A clean stop is taken up after a restart of the machine too.
+                    tape.sync()?;
+                    ledger.sync().map_err(|source| SnapshotError::Io {
+                        path: journal_path(target),
+                        action: "syncing the journal",
+                        source,
+                    })?;
+                } else if !error.leaves_journal() {
                     tape.discard();
                     ledger.discard();
+                    discard_interrupted(target);
                 }
                 return Err(error);
             }
@@ -164,20 +203,38 @@ impl Copier<'_> {
         }
         tape.publish(sync)?;
         ledger.discard();
+        discard_interrupted(target);
         Ok(SessionResult { plan, manifest, findings })
     }
 
     /// Brings everything onto the tape and checks it.
-    fn fill(&self, tape: &Arc<PartialTape>, ledger: &Arc<Ledger>) -> Result<(TapePlan, Vec<Finding>), SnapshotError> {
+    fn fill(
+        &self,
+        tape: &Arc<PartialTape>,
+        ledger: &Arc<Ledger>,
+        (target, resume): (&Path, bool),
+    ) -> Result<(TapePlan, Vec<Finding>), SnapshotError> {
         let planned = self.preparation.plan()?;
         let (plan, raw_slots) = match (&self.preparation.sizes, planned) {
             (Some(sizes), Some(plan)) => {
                 tape.reserve(plan.bytes)?;
                 let job = self.job(ledger, Some(sizes));
                 self.session.monitor.begin("copying", stream_bytes(&plan));
-                let out_of_order = self.volume.live().map(|live| OutOfOrder::begin(live, (tape, ledger), (&plan, sizes), &job));
-                let out_of_order = out_of_order.transpose()?;
-                let mut raw_slots = copy(&job, &Route::Planned { tape, plan: &plan, sizes })?;
+                let route = Route::Planned { tape, plan: &plan, sizes };
+                let out_of_order = match self.volume.live() {
+                    None => None,
+                    Some(live) => {
+                        ledger.set_all_sizes(&self.preparation.files, sizes);
+                        let out_of_order = OutOfOrder::begin(live, (tape, ledger), (&plan, sizes), &job)?;
+                        // All originals are on the tape: from here on the session can be resumed.
+                        kept_plan::keep(target, &self.preparation)?;
+                        if resume {
+                            check_secured(&job, &route)?;
+                        }
+                        Some(out_of_order)
+                    }
+                };
+                let mut raw_slots = copy(&job, &route)?;
                 raw_slots.extend(out_of_order.into_iter().flat_map(OutOfOrder::end));
                 (plan, raw_slots)
             }
@@ -249,23 +306,7 @@ impl Copier<'_> {
     /// Compares a plan that was found on the way with the one that the lengths of all units give, now that they are known;
     /// gives the findings that need those lengths.
     fn check_discovered(&self, plan: &TapePlan, ledger: &Ledger) -> Result<Vec<Finding>, SnapshotError> {
-        let mut bodies = vec![0; self.volume.shape().units() as usize];
-        let mut slot = 0;
-        for file in &self.preparation.files {
-            let units = file.units.len() as usize;
-            let sizes = ledger.sizes(slot..slot + units);
-            slot += units;
-            if file.blocks.is_some() {
-                continue;
-            }
-            for run in file.units.runs() {
-                let sizes = &sizes[run.at as usize..(run.at + run.units) as usize];
-                for (body, size) in bodies[run.first.0 as usize..].iter_mut().zip(sizes) {
-                    *body = size.saturating_sub(UNIT_HEADER_BYTES);
-                }
-            }
-        }
-        let sizes = SizeTable::from_body_bytes(bodies);
+        let sizes = ledger.size_table(&self.preparation.files, self.volume.shape().units());
         if *plan != TapePlan::new(self.options.plan.clone(), self.preparation.files.clone(), &sizes)? {
             let reason = "the places that were written are not those that the lengths of all units give".to_owned();
             return Err(SnapshotError::NotAsPlanned { tape: self.volume.name().to_owned(), offset: 0, reason });

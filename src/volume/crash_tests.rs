@@ -2,7 +2,9 @@
 //! there whatever the storage forgets of what came after.
 
 use std::fs;
+use std::process::Command;
 
+use tapegate_formats::dasd::compressed_header::OPTION_OPENED;
 use tapegate_formats::dasd::device_header::OffsetWidth;
 use tapegate_formats::dasd::track::END_MARK;
 
@@ -106,6 +108,9 @@ fn a_file_that_ends_between_any_two_writes_has_each_unit_old_or_new() {
             while run.states[state + 1..].first().is_some_and(|(end, _)| *end <= number) {
                 state += 1;
             }
+            // Marked from the first change to the last but the sync of it.
+            let marked = (1..run.changes.len() - 1).contains(&number);
+            assert_eq!(file[515] & OPTION_OPENED != 0, marked, "{} after {number} changes", sample.name);
             sample.replace_written(&file);
             let found = sample.slots(&sample.open());
             let next = run.states.get(state + 1).map(|(_, slots)| slots);
@@ -124,6 +129,37 @@ fn a_file_that_ends_between_any_two_writes_has_each_unit_old_or_new() {
                 expected[1] = sample.kept(1, expected[1].clone());
                 assert!(sample.slots(&again) == expected, "{} taken up after {number} changes", sample.name);
             }
+        }
+    }
+}
+
+#[test]
+fn the_checker_of_hercules_only_lists_free_space_anew_wherever_the_file_ends() {
+    if Command::new("cckdcdsk").output().is_err() {
+        eprintln!("skipped: cckdcdsk is not installed");
+        return;
+    }
+    // It knows 32-bit files alone.
+    for sample in samples().iter().filter(|sample| !sample.name.contains("64") && !sample.name.contains("plain")) {
+        let run = run(sample, 60);
+        let mut file = run.start.clone();
+        for (number, change) in (1..).zip(&run.changes) {
+            change.apply(&mut file);
+            let last = number == run.changes.len();
+            if number % 9 != 0 && !last {
+                continue;
+            }
+            sample.replace_written(&file);
+            let found = sample.slots(&sample.open());
+            let options: &[&str] = if last { &["-3"] } else { &["-f", "-3"] };
+            let output = Command::new("cckdcdsk").args(options).arg(&sample.written).output().unwrap();
+            let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+            let said = text.split(|end: char| end.is_control()).filter(|line| line.contains("HHC"));
+            // Sizes in the header, and the list of free spaces, which it makes anew.
+            let harmless = ["HHCCU601W", "HHCCU610W", "HHCCU104I"];
+            let wrong: Vec<_> = said.filter(|line| last || !harmless.iter().any(|known| line.contains(known))).collect();
+            assert!(wrong.is_empty(), "{} after {number} of {} changes: {wrong:?}", sample.name, run.changes.len());
+            assert!(sample.slots(&sample.open()) == found, "{} after {number} changes: cckdcdsk changed a unit", sample.name);
         }
     }
 }

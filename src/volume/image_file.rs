@@ -237,6 +237,15 @@ impl ImageFile {
     }
 }
 
+impl Drop for ImageFile {
+    /// Lets go of the lock at once. Closing the file does so only when no other descriptor shares it, and a child that
+    /// another thread is just starting has one until it runs its program.
+    fn drop(&mut self) {
+        // A lock that can't be given back goes with the last descriptor.
+        let _ = flock(&self.file, FlockOperation::Unlock);
+    }
+}
+
 /// Identity of an opened file; `None` if it is neither a file nor a block device.
 fn identity(file: &File) -> io::Result<Option<FileIdentity>> {
     let metadata = file.metadata()?;

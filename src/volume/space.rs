@@ -77,6 +77,12 @@ impl Space {
         self.limit
     }
 
+    /// Makes a limit that a test can reach.
+    #[cfg(test)]
+    pub(super) const fn set_limit(&mut self, limit: u64) {
+        self.limit = limit;
+    }
+
     /// Bytes before the end that can be taken.
     pub(super) const fn free_bytes(&self) -> u64 {
         self.free_bytes

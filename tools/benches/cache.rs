@@ -86,3 +86,19 @@ fn get(bencher: Bencher, place: Place) {
         share.get(UnitIndex(unit), &mut body).expect("what was put")
     });
 }
+
+/// Letting go of ten thousand units of 4 KiB at once.
+#[divan::bench(args = PLACES, sample_count = 10, sample_size = 1)]
+fn discard(bencher: Bencher, place: Place) {
+    let full = || {
+        let (share, folder) = share(place);
+        for unit in 0..10_000 {
+            share.put(UnitIndex(unit), UnitKind::Blocks, &[0x5a; 4096]).expect("room");
+        }
+        (share, folder)
+    };
+    bencher.with_inputs(full).bench_local_values(|(share, folder)| {
+        share.discard();
+        folder
+    });
+}

@@ -255,13 +255,13 @@ fn sixteen_bits(number: u32) -> U16 {
     u16::try_from(number).unwrap_or(0xfffe).into()
 }
 
-/// What a device of this geometry answers to Sense ID; nothing for devices that are older than the command.
+/// What a device of this geometry answers to Sense ID.
+///
+/// The 2311 and the 2314 are older than the command and reject it. Their answer is made like those of the others, since
+/// a shared device client takes a device that has none for one that is broken.
 #[must_use]
 pub fn sense_id(geometry: &Geometry) -> Vec<u8> {
     let device = geometry.device();
-    if matches!(device, DeviceType::Ibm2311 | DeviceType::Ibm2314) {
-        return Vec::new();
-    }
     let unit = common(device).control_unit;
     let [u0, u1] = unit.number.to_be_bytes();
     let [d0, d1] = device.number().to_be_bytes();

@@ -8,7 +8,7 @@
 //! | truncate | to the size that it has: nothing happens. Else `EPERM`, `O_TRUNC` included |
 //! | fallocate | `EOPNOTSUPP` |
 //! | `flock`, `fcntl` locks | the kernel keeps them: all programs are on this machine |
-//! | `O_DIRECT` | as any other open, without its rules of alignment |
+//! | `O_DIRECT` | as on a disk: of fixed blocks whole ones only, else `EINVAL`. QEMU (`cache=none`) finds the block size by that, and takes disks whose size is no multiple of 4 KiB only because of it |
 //! | `mmap` | private maps only. A shared one would be a cache that writes back pages long after the program did, over what another front-end wrote meanwhile; the kernel refuses it (`ENODEV`) |
 //! | making, removing and renaming files | `EPERM` |
 
@@ -68,6 +68,19 @@ impl Folder {
 
     fn begin(&self, inode: INodeNo) -> Result<(&Arc<ServedFile>, Ticket), Errno> {
         Ok((self.file(inode)?, self.requests.begin().ok_or(Errno::ESHUTDOWN)?))
+    }
+
+    /// Begins a read or write of the bytes.
+    fn transfer(
+        &self,
+        inode: INodeNo,
+        flags: OpenFlags,
+        offset: u64,
+        length: usize,
+    ) -> Result<(&Arc<ServedFile>, Ticket), Errno> {
+        let begun = self.begin(inode)?;
+        let aligned = flags.0 & libc::O_DIRECT == 0 || begun.0.layout.is_aligned(offset, length);
+        if aligned { Ok(begun) } else { Err(Errno::EINVAL) }
     }
 
     fn attributes(&self, inode: INodeNo) -> Result<FileAttr, Errno> {
@@ -204,11 +217,11 @@ impl Filesystem for Folder {
         _handle: FileHandle,
         offset: u64,
         size: u32,
-        _flags: OpenFlags,
+        flags: OpenFlags,
         _owner: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        let (file, ticket) = match self.begin(inode) {
+        let (file, ticket) = match self.transfer(inode, flags, offset, size as usize) {
             Ok(begun) => begun,
             Err(errno) => return reply.error(errno),
         };
@@ -238,7 +251,7 @@ impl Filesystem for Folder {
         _owner: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
-        let (file, ticket) = match self.begin(inode).and_then(|(file, ticket)| {
+        let (file, ticket) = match self.transfer(inode, flags, offset, data.len()).and_then(|(file, ticket)| {
             file.check_write(offset, data)?;
             Ok((file, ticket))
         }) {

@@ -22,6 +22,8 @@ pub struct ImageLayout {
     /// Bytes of every unit but perhaps the last.
     unit_bytes: u64,
     size_bytes: u64,
+    /// Bytes of what a program without cache reads and writes whole.
+    block_bytes: u32,
 }
 
 /// What a piece of a file is.
@@ -46,18 +48,18 @@ impl ImageLayout {
     /// The layout of a disk.
     #[must_use]
     pub fn of(shape: &Shape) -> Self {
-        let (header, unit_bytes, data_bytes) = match shape {
+        let (header, unit_bytes, data_bytes, block_bytes) = match shape {
             Shape::Ckd(geometry) => {
                 let slot = u64::from(geometry.slot_bytes());
-                (Some(Box::new(header_of(geometry))), slot, slot * u64::from(geometry.tracks()))
+                (Some(Box::new(header_of(geometry))), slot, slot * u64::from(geometry.tracks()), 1)
             }
             Shape::FixedBlock(blocks) => {
                 let unit = u64::from(blocks.block_bytes) * u64::from(blocks.unit_blocks);
-                (None, unit, blocks.blocks.saturating_mul(blocks.block_bytes.into()))
+                (None, unit, blocks.blocks.saturating_mul(blocks.block_bytes.into()), blocks.block_bytes.max(1))
             }
         };
         let header_bytes = header.as_ref().map_or(0, |header| header.len() as u64);
-        Self { header, unit_bytes: unit_bytes.max(1), size_bytes: header_bytes.saturating_add(data_bytes) }
+        Self { header, unit_bytes: unit_bytes.max(1), size_bytes: header_bytes.saturating_add(data_bytes), block_bytes }
     }
 
     /// Bytes of the file.
@@ -76,6 +78,13 @@ impl ImageLayout {
     #[must_use]
     pub fn header(&self) -> &[u8] {
         self.header.as_deref().map_or(&[], |header| &header[..])
+    }
+
+    /// Whether a request keeps to whole blocks, as a disk of fixed blocks has it. Tracks have none that a file shows.
+    #[must_use]
+    pub const fn is_aligned(&self, offset: u64, length: usize) -> bool {
+        let block = self.block_bytes as u64;
+        offset.is_multiple_of(block) && (length as u64).is_multiple_of(block)
     }
 
     /// Where a unit begins in the file.

@@ -75,7 +75,6 @@ pub struct FileMount {
     files: Arc<[Arc<ServedFile>]>,
     requests: Arc<Requests>,
     invalidations: Arc<Invalidations>,
-    busy_limit: Duration,
     /// The kernel's number of the connection.
     connection: Option<u32>,
     running: Option<Running>,
@@ -132,7 +131,7 @@ impl FileMount {
         let invalidator = invalidations.spawn(notifier).map_err(refused)?;
         let connection = mount_point::connection(&folder);
         let running = Some(Running { unmounter, ended: Mutex::new(ended), session, invalidator });
-        Ok(Self { folder, files, requests, invalidations, busy_limit: options.busy_limit, connection, running })
+        Ok(Self { folder, files, requests, invalidations, connection, running })
     }
 
     /// The folder.
@@ -167,17 +166,18 @@ impl FileMount {
     fn end(&mut self, limit: Duration) -> Result<(), MountError> {
         let Some(running) = self.running.take() else { return Ok(()) };
         let idle = self.requests.stop(limit);
-        let synced = self.sync();
+        let synced = self.sync(limit);
         self.invalidations.close();
         let gone = self.tear_off(running);
         let busy = if idle { Ok(()) } else { Err(MountError::StillBusy { path: self.folder.clone() }) };
         synced.and(busy).and(gone)
     }
 
-    fn sync(&self) -> Result<(), MountError> {
+    /// Another host's channel program is waited for up to `limit`.
+    fn sync(&self, limit: Duration) -> Result<(), MountError> {
         let mut result = Ok(());
         for file in self.files.iter().filter(|file| file.is_unsynced()) {
-            let synced = match file.access(self.busy_limit) {
+            let synced = match file.access(limit) {
                 Ok(access) => file.sync(&access).map_err(|errno| io::Error::from_raw_os_error(errno.code())),
                 Err(_) => Err(io::Error::from_raw_os_error(libc::EBUSY)),
             };
@@ -189,18 +189,17 @@ impl FileMount {
     }
 
     fn tear_off(&self, mut running: Running) -> Result<(), MountError> {
-        let still_mounted = || MountError::StillMounted { path: self.folder.clone() };
         if !running.session.is_finished() {
             if let Err(error) = running.unmounter.unmount() {
                 tracing::warn!("{}: programs have files open ({error}); they are told that it is gone", self.folder.display());
-                let flags = UnmountFlags::DETACH | UnmountFlags::FORCE;
-                mount_point::detach(&self.folder, flags).map_err(|_| still_mounted())?;
+                mount_point::detach(&self.folder, UnmountFlags::DETACH | UnmountFlags::FORCE)
+                    .map_err(|_| MountError::StillMounted { path: self.folder.clone() })?;
             }
             if !running.ends_within(LET_GO) {
-                // It is off the folder, but programs that have files open keep the connection.
+                // Unmounted by a user, who may not force it: it is off the folder, but open files keep the connection.
                 let cut = self.connection.map_or(Ok(()), mount_point::abort);
                 if cut.is_err() || !running.ends_within(LET_GO) {
-                    return Err(still_mounted());
+                    return Err(MountError::StillOpen { path: self.folder.clone() });
                 }
             }
         }

@@ -8,6 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use rustix::fs::statfs;
 use rustix::io::Errno;
 use rustix::mount::{UnmountFlags, unmount};
 
@@ -25,9 +26,10 @@ const MOST_DEAD: usize = 16;
 pub(super) fn prepare(path: &Path) -> Result<PathBuf, MountError> {
     let wrong = |reason: String| MountError::MountPoint { path: path.to_owned(), reason };
     let mut dead = 0;
-    let metadata = loop {
-        match fs::metadata(path) {
-            Err(error) if Errno::from_io_error(&error) == Some(Errno::NOTCONN) && dead < MOST_DEAD => {
+    loop {
+        // It asks the gateway, where `stat` may be answered from what the kernel remembers of one that is gone.
+        match statfs(path) {
+            Err(Errno::NOTCONN | Errno::CONNABORTED) if dead < MOST_DEAD => {
                 dead += 1;
                 tracing::warn!("{}: a gateway that was killed left its mount here; it is taken away", path.display());
                 detach(path, UnmountFlags::DETACH).map_err(|error| {
@@ -37,14 +39,12 @@ pub(super) fn prepare(path: &Path) -> Result<PathBuf, MountError> {
                     ))
                 })?;
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(wrong("there is no such folder; make one".to_owned()));
-            }
+            Err(Errno::NOENT) => return Err(wrong("there is no such folder; make one".to_owned())),
             Err(error) => return Err(wrong(format!("the folder can't be used: {error}"))),
-            Ok(metadata) => break metadata,
+            Ok(_) => break,
         }
-    };
-    if !metadata.is_dir() {
+    }
+    if !path.is_dir() {
         return Err(wrong("the files need a folder, and this is none".to_owned()));
     }
     let real = path.canonicalize().map_err(|error| wrong(format!("the folder can't be used: {error}")))?;
@@ -59,7 +59,7 @@ pub(super) fn prepare(path: &Path) -> Result<PathBuf, MountError> {
 }
 
 /// Whether a mount of a gateway is on the folder.
-pub(super) fn is_served(real: &Path) -> bool {
+fn is_served(real: &Path) -> bool {
     let table = fs::read("/proc/self/mountinfo").unwrap_or_default();
     table.split(|byte| *byte == b'\n').filter_map(parse_mount).any(|(on, source)| on == real && source == SOURCE.as_bytes())
 }

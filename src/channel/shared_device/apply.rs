@@ -13,7 +13,7 @@ use tapegate_formats::wire::shared_device::{Code, Header, MOST_CHANGED_TRACKS, Q
 use super::client::Client;
 use super::config::Limits;
 use super::device::{Right, SharedDevice, SyncPolicy};
-use super::{RELEASE, VERSION};
+use super::{PROTOCOL_RELEASE, PROTOCOL_VERSION};
 use crate::gate::{Access, Changed, GateError, HostPort};
 use crate::volume::{UnitIndex, VolumeError};
 
@@ -175,12 +175,12 @@ impl ClientState {
     }
 
     fn connect(&self, client: &Client, header: &Header, version: u8, reply: &mut Reply) {
-        if version == VERSION {
+        if version == PROTOCOL_VERSION {
             // The first START after it voids the client's cache.
             self.port.distrust_cache();
-            reply.connected(header, VERSION, RELEASE, client.id);
+            reply.connected(header, PROTOCOL_VERSION, PROTOCOL_RELEASE, client.id);
         } else {
-            reply.error(header, Code::Version, &format!("this server speaks version {VERSION} of the protocol"));
+            reply.error(header, Code::Version, &format!("this server speaks version {PROTOCOL_VERSION} of the protocol"));
         }
     }
 

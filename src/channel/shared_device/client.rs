@@ -64,10 +64,14 @@ pub(super) struct ConnectionNote {
     pub(super) gone: Option<Instant>,
 }
 
+/// What the gate calls a client.
+pub(super) fn port_name(host: IpAddr, id: u16) -> String {
+    format!("{host} (client {id})")
+}
+
 impl Client {
     fn new(id: u16, peer: Peer, device: &Arc<SharedDevice>, right: Right) -> Self {
-        let name = format!("{} (client {id})", peer.host);
-        let port = device.gate().attach(&name, None);
+        let port = device.gate().attach(&port_name(peer.host, id), None);
         let state = Arc::new(AsyncMutex::new(ClientState::new(port, Arc::clone(device))));
         let connection = Mutex::new(ConnectionNote { peer, since: Timestamp::now(), gone: None });
         Self { id, host: peer.host, right, state, seat: watch::Sender::new(0), counters: Counters::default(), connection }

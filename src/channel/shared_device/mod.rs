@@ -37,9 +37,9 @@ pub use server::{ServerError, SharedDeviceServer};
 pub use status::{ClientStatus, StatusHandle};
 
 /// Version of the protocol, which clients require.
-const VERSION: u8 = 0;
+const PROTOCOL_VERSION: u8 = 0;
 /// Release of the protocol.
-const RELEASE: u8 = 1;
+const PROTOCOL_RELEASE: u8 = 1;
 
 #[cfg(test)]
 mod tests;

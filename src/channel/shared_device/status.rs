@@ -45,6 +45,14 @@ pub struct ClientStatus {
     pub failed_writes: u64,
 }
 
+impl ClientStatus {
+    /// The name under which the gate knows the client.
+    #[must_use]
+    pub fn name(&self) -> String {
+        super::client::port_name(self.host, self.id)
+    }
+}
+
 /// Looks at a server that runs.
 #[derive(Clone)]
 pub struct StatusHandle(pub(super) Arc<Served>);

@@ -130,7 +130,9 @@ impl KeptFolder {
 
     /// Ends it for every later start: instantly, whatever is in it.
     pub(in crate::live) fn forget(&self) {
-        if let Err(error) = std::fs::remove_file(self.path.join(RECORD))
+        let removed = std::fs::remove_file(self.path.join(RECORD));
+        let durable = || if self.durable { File::open(&self.path)?.sync_all() } else { Ok(()) };
+        if let Err(error) = removed.and_then(|()| durable())
             && error.kind() != io::ErrorKind::NotFound
         {
             tracing::warn!(folder = %self.path.display(), %error, "a view that has ended may come back at the next start");

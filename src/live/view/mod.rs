@@ -21,5 +21,5 @@ pub use device::ViewDevice;
 pub(super) use kept::{Beginning, KeptFolder, Record};
 pub use member_view::LiveView;
 pub(super) use member_view::{MemberView, ShowError};
-pub(super) use prepare::{Place, Views};
+pub(super) use prepare::{Left, Place, Views};
 pub use restore::{RestoredViews, note_stop};

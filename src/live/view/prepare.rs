@@ -12,11 +12,11 @@ use crate::finding::Finding;
 use crate::gate::{Disk, LastWrite, VolumeGate, WriteMark};
 use crate::live::sessions::{Sessions, StartError};
 use crate::live::status::{SessionId, SessionRequest, VolumeRequest};
-use crate::snapshot::SnapshotError;
-use crate::volume::UnitSource;
+use crate::snapshot::{Interrupted, SnapshotError};
+use crate::volume::{Fingerprint, UnitSource};
 
 /// Folders of the service's state.
-pub(super) const VIEWS_FOLDER: &str = "views";
+pub(in crate::live) const VIEWS_FOLDER: &str = "views";
 const LAST_WRITES_FOLDER: &str = "last-writes";
 
 /// The configured views, and what is needed to keep them over a restart.
@@ -24,9 +24,9 @@ const LAST_WRITES_FOLDER: &str = "last-writes";
 pub(in crate::live) struct Views {
     pub(super) live: BTreeMap<String, LiveView>,
     /// Where sessions with views have their folders.
-    pub(super) folder: PathBuf,
+    pub(in crate::live) folder: PathBuf,
     /// The last write to each volume that an earlier process noted.
-    pub(super) last_writes: BTreeMap<String, LastWrite>,
+    pub(in crate::live) last_writes: BTreeMap<String, LastWrite>,
 }
 
 /// What a member's view needs that is there before the others.
@@ -35,8 +35,18 @@ pub(in crate::live) struct Place<'a> {
     /// Its volume's number in the request.
     pub(in crate::live) number: usize,
     pub(in crate::live) folder: Option<&'a KeptFolder>,
-    /// Whether the folder has what an earlier process kept.
-    pub(in crate::live) kept: bool,
+    /// What an earlier process left of it.
+    pub(in crate::live) left: Left,
+}
+
+/// What an earlier process left of a member.
+pub(in crate::live) enum Left {
+    /// Nothing: the session begins.
+    Nothing,
+    /// The originals of a view.
+    View,
+    /// A tape that is not whole, of the volume that was opened with these files.
+    Tape(Interrupted, Fingerprint),
 }
 
 impl Sessions {
@@ -66,17 +76,16 @@ impl Sessions {
         Ok(self)
     }
 
-    /// The folder of a session whose views survive a restart of the service.
+    /// The folder of a session that survives a restart of the service: one with a tape image, or with views whose
+    /// originals are kept on disk.
     pub(in crate::live) fn folder_for(
         &self,
         id: SessionId,
         request: &SessionRequest,
         pool: &Arc<CachePool>,
     ) -> Result<Option<KeptFolder>, StartError> {
-        let Some(views) = self.views.as_ref().filter(|_| request.volumes.iter().any(|volume| volume.view.is_some())) else {
-            return Ok(None);
-        };
-        if !pool.has_spill() {
+        let Some(views) = &self.views else { return Ok(None) };
+        if request.volumes.iter().any(|volume| volume.view.is_some()) && !pool.has_spill() {
             return Ok(None);
         }
         let made = KeptFolder::create(&views.folder, id, request.durable);
@@ -123,7 +132,7 @@ impl Sessions {
             None => return refused(format!("{name} is writable, which takes a cache with a spill; {} has none", pool.name())),
             Some(folder) => {
                 let (path, shape, room) = (folder.writes(place.number), *live.device.shape(), pool.counted_room(&owner)?);
-                let overlay = if place.kept {
+                let overlay = if matches!(place.left, Left::View) {
                     Overlay::reopen(&path, shape, room, request.durable)
                 } else {
                     Overlay::create(&path, shape, room, request.durable)
@@ -132,7 +141,7 @@ impl Sessions {
             }
         };
         let view = MemberView::new(live.clone(), serial, overlay, reservation);
-        if !place.kept {
+        if matches!(place.left, Left::Nothing) {
             view.refuse_early(&**gate.disk()).map_err(|error| StartError::Refused(error.to_string()))?;
         }
         if place.folder.is_none() {

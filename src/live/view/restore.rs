@@ -1,7 +1,8 @@
-//! Views that come back after a restart of the service.
+//! Sessions that come back after a restart of the service: their views stand again, and their tapes go on.
 //!
-//! A unit that the kept cache has changed since T0; every other is on the volume as it was at T0, if nobody else wrote to
-//! the image meanwhile (see `trust`). A session whose tapes were not whole makes them again: its T0 is all there.
+//! A unit that the kept cache has, or the partial tape, changed since T0 or may have; every other is on the volume as it was
+//! at T0, if nobody else wrote to the image meanwhile (see `trust`). The tape of a volume with a view is made again: its T0
+//! is all there. The tape of one without goes on where it was, from the plan and the journal beside it.
 //!
 //! What can't be trusted is void, and says so in the list of sessions; its files are removed.
 
@@ -10,16 +11,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::kept::{KeptFolder, Record};
-use super::prepare::{Place, VIEWS_FOLDER, Views};
+use super::prepare::{Left, Place, VIEWS_FOLDER, Views};
 use super::trust::{Before, check, machine_started_ns};
-use crate::finding::Finding;
 use crate::gate::{Still, StillLimits};
 use crate::live::member::{Member, Sink};
 use crate::live::pacer::Pacer;
 use crate::live::session::Session;
-use crate::live::sessions::{Sessions, StartError};
-use crate::live::status::SessionId;
-use crate::snapshot::discard_interrupted;
+use crate::live::sessions::{Sessions, StartError, options};
+use crate::live::status::{SessionId, VolumeRequest};
+use crate::snapshot::{discard_interrupted, interrupted};
 use crate::volume::Fingerprint;
 
 /// A session with views that an earlier process left.
@@ -34,7 +34,7 @@ pub struct RestoredViews {
 }
 
 impl Sessions {
-    /// Takes up the views that an earlier process left; call it once, before any front-end opens, since a host's write
+    /// Takes up the sessions that an earlier process left; call it once, before any front-end opens, since a host's write
     /// before it would be a change that no view knows of.
     ///
     /// Folders that make no sense are told and left alone.
@@ -70,13 +70,16 @@ impl Sessions {
         let names = record.request.volumes.iter().filter_map(|volume| volume.view.clone()).collect();
         match self.take_up(views, record.clone(), folder.clone()) {
             Ok(session) => {
-                tracing::info!(session = id.0, t0 = %record.t0, "the views of the session stand again");
+                tracing::info!(session = id.0, t0 = %record.t0, "the session goes on");
                 self.running().sessions.insert(id, session);
                 Some(RestoredViews { session: id, views: names, void: None })
             }
             Err(error) => {
-                let reason = format!("the views can't come back: {error}");
+                let reason = format!("it can't go on after the restart: {error}");
                 tracing::error!(session = id.0, reason, "the session is void");
+                for tape in record.request.volumes.iter().filter_map(|asked| asked.tape.as_deref()) {
+                    discard_interrupted(tape);
+                }
                 self.running().sessions.insert(id, Session::lost(record, &reason));
                 folder.remove();
                 Some(RestoredViews { session: id, views: Vec::new(), void: Some(reason) })
@@ -85,42 +88,34 @@ impl Sessions {
     }
 
     fn take_up(&self, views: &Views, record: Record, folder: KeptFolder) -> Result<Arc<Session>, StartError> {
-        for asked in record.request.volumes.iter().filter(|asked| asked.view.is_some()) {
-            let volume = self.volume(&asked.volume)?;
-            let Some(opened) = record.images.get(&asked.volume) else {
-                return Err(StartError::Refused(format!("the record has no image of {}", asked.volume)));
-            };
-            let before = Before {
-                opened,
-                stopped: record.stopped.get(&asked.volume),
-                last_write: views.last_writes.get(&asked.volume).copied(),
-                t0_ns: record.t0.as_nanosecond(),
-                durable: record.request.durable,
-                started_ns: machine_started_ns(),
-            };
-            let trusted = check(&volume.fingerprint, &before);
-            trusted.map_err(|reason| StartError::Refused(format!("{}: {reason}", volume.image.display())))?;
-        }
         let pool = self.pool(record.request.cache.as_deref())?;
-        // A tape whose volume has no view can't be made again; then none is, since they were to be of one T0.
-        let whole_group = record.request.volumes.iter().all(|asked| asked.view.is_some());
-        let again = whole_group && !record.tapes_whole;
         let mut gates = Vec::new();
-        for asked in record.request.volumes.iter().filter(|asked| asked.view.is_some()) {
+        let mut comebacks = Vec::new();
+        for (number, asked) in record.request.volumes.iter().enumerate() {
+            let comeback = Comeback::of(asked, record.tapes_whole);
+            if matches!(comeback, Comeback::Nothing) {
+                continue;
+            }
+            self.trust(views, &record, asked)?;
             gates.push(Arc::clone(&self.volume(&asked.volume)?.gate));
+            comebacks.push((number, asked, comeback));
         }
-        let pacer = Arc::new(Pacer::new(record.request.pace, gates.clone()));
+        let pacer = Arc::new(Pacer::new(record.request.pace, &gates));
         let mut members = Vec::<Member>::new();
-        for (number, asked) in record.request.volumes.iter().enumerate().filter(|(_, asked)| asked.view.is_some()) {
-            let place = Place { id: record.id, number, folder: Some(&folder), kept: true };
-            let sink = asked.tape.as_deref().filter(|_| again).map(tape_again).transpose()?;
-            members.push(self.member(&place, (&record.request, asked), sink, (pool, &pacer))?);
-        }
-        if let (false, false, Some(view)) =
-            (whole_group, record.tapes_whole, members.first().and_then(|member| member.view.as_ref()))
-        {
-            let detail = "the service ended before the tapes were whole, and not every volume has a view: no tape is made";
-            view.add_finding(Finding::damage("tape-not-made", detail));
+        for (number, asked, comeback) in comebacks {
+            let (sink, left) = match comeback {
+                Comeback::Nothing => continue,
+                Comeback::View => (None, Left::View),
+                Comeback::ViewAndTape(tape) => (Some(tape_again(tape)?), Left::View),
+                Comeback::Tape(tape) => {
+                    let plan = options(&record.request, asked, self.threads)?.plan;
+                    let units = self.volume(&asked.volume)?.gate.disk().shape().units();
+                    let Some(opened) = record.images.get(&asked.volume) else { return Err(no_image(asked)) };
+                    (Some(Sink::File(tape.to_owned())), Left::Tape(interrupted(tape, plan, units)?, opened.clone()))
+                }
+            };
+            let place = Place { id: record.id, number, folder: Some(&folder), left };
+            members.push(self.member(place, (&record.request, asked), sink, (pool, &pacer))?);
         }
         let session = Session::new(record.id, record.request.clone(), members, pacer, Some(folder));
         // No front-end is open, so nobody is in the way.
@@ -130,6 +125,52 @@ impl Sessions {
         session.begin()?;
         Ok(session)
     }
+
+    /// Refuses an image that others may have changed since T0.
+    fn trust(&self, views: &Views, record: &Record, asked: &VolumeRequest) -> Result<(), StartError> {
+        let volume = self.volume(&asked.volume)?;
+        let Some(opened) = record.images.get(&asked.volume) else { return Err(no_image(asked)) };
+        let before = Before {
+            opened,
+            stopped: record.stopped.get(&asked.volume),
+            last_write: views.last_writes.get(&asked.volume).copied(),
+            t0_ns: record.t0.as_nanosecond(),
+            // Tapes are brought to stable storage when they are whole, or the service stops cleanly.
+            durable: record.request.durable && asked.view.is_some(),
+            started_ns: machine_started_ns(),
+        };
+        let trusted = check(&volume.fingerprint, &before);
+        trusted.map_err(|reason| StartError::Refused(format!("{}: {reason}", volume.image.display())))
+    }
+}
+
+/// What of a volume of a session comes back.
+enum Comeback<'a> {
+    /// Nothing: its tape has its name.
+    Nothing,
+    /// Its view.
+    View,
+    /// Its view, from which its tape is made again.
+    ViewAndTape(&'a Path),
+    /// Its tape, with which the copier goes on.
+    Tape(&'a Path),
+}
+
+impl<'a> Comeback<'a> {
+    fn of(asked: &'a VolumeRequest, tapes_whole: bool) -> Self {
+        // A tape gets its name when it is whole, and never before.
+        let unfinished = asked.tape.as_deref().filter(|tape| !tapes_whole && !tape.is_file());
+        match (asked.view.is_some(), unfinished) {
+            (false, None) => Self::Nothing,
+            (true, None) => Self::View,
+            (true, Some(tape)) => Self::ViewAndTape(tape),
+            (false, Some(tape)) => Self::Tape(tape),
+        }
+    }
+}
+
+fn no_image(asked: &VolumeRequest) -> StartError {
+    StartError::Refused(format!("the record has no image of {}", asked.volume))
 }
 
 /// Notes how a clean stop left the images, by volume: call it last, when front-ends are closed, the sessions are dropped

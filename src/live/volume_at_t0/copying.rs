@@ -2,15 +2,15 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 use bitvec::vec::BitVec;
 
 use super::{Ending, Keeper, VolumeAtT0};
 use crate::finding::Finding;
-use crate::plan::{FileSpec, UnitList};
+use crate::plan::FileSpec;
 use crate::snapshot::{BringBuffers, CopySource, LiveSource, SnapshotError, TapePlaces};
+use crate::sync::atomic::Ordering;
 use crate::volume::{Fingerprint, Stage, UnitIndex, UnitSource, VolumeError};
 
 impl CopySource for VolumeAtT0 {
@@ -45,24 +45,30 @@ impl CopySource for VolumeAtT0 {
 }
 
 impl LiveSource for VolumeAtT0 {
-    fn narrow(&self, files: &[FileSpec]) {
+    fn narrow(&self, files: &[FileSpec], on_tape: &dyn Fn(usize) -> bool) {
         if !self.once {
             return;
         }
         let units = self.disk.shape().units();
         let mut wanted: BitVec = BitVec::repeat(false, units as usize);
         let mut pieces: HashMap<u32, u32> = HashMap::new();
+        let mut slot = 0;
         for run in files.iter().flat_map(|file| file.units.runs()) {
-            let range = run.first.0 as usize..(run.first.0 + run.units) as usize;
-            for again in wanted[range.clone()].iter_ones() {
-                // Inside a run, whose units a u32 counts.
-                *pieces.entry(run.first.0 + u32::try_from(again).unwrap_or(0)).or_insert(1) += 1;
+            for unit in run.first.0..run.first.0 + run.units {
+                slot += 1;
+                if on_tape(slot - 1) {
+                    continue;
+                }
+                if wanted.replace(unit as usize, true) {
+                    *pieces.entry(unit).or_insert(1) += 1;
+                }
             }
-            wanted[range].fill(true);
         }
         *self.pieces.lock().unwrap_or_else(PoisonError::into_inner) = pieces;
-        for run in UnitList::complement(files.iter().map(|file| &file.units), units).runs() {
-            self.securing.secure_all(run.first.0..run.first.0 + run.units);
+        for unit in wanted.iter_zeros() {
+            // The bits are those of the volume's units.
+            let unit = u32::try_from(unit).unwrap_or(u32::MAX);
+            self.securing.secure_all(unit..unit.saturating_add(1));
         }
         // What no file has need not be kept.
         if let Some(cache) = self.cache() {

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::net::SocketAddr;
 use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -14,7 +13,10 @@ use super::file::{self, File};
 use super::policy::{PolicyCommand, PolicyConfig, Retention};
 use super::problem::{Problem, place};
 use super::volume::{DeviceNumber, ViewConfig, VolumeConfig};
-use super::{CacheConfig, Config, ControlConfig, FilesConfig, SharedDeviceConfig, SpillConfig, SyncRule, TcpControl};
+use super::{
+    CacheConfig, Config, ControlConfig, DEFAULT_MEMORY_BYTES, FilesConfig, SharedDeviceConfig, SpillConfig, SyncRule, TcpControl,
+};
+use crate::channel::shared_device::{self, Listener};
 use crate::live::status::{Consistency, OnError, Pace};
 use crate::service::network::Network;
 use crate::service::quantity::{ByteSize, Time};
@@ -22,8 +24,6 @@ use crate::volume::OpenOptions;
 
 /// Where the control socket is unless something else is configured.
 pub const DEFAULT_SOCKET: &str = "/run/tapegate/control";
-const DEFAULT_SHARED_DEVICE: ([u8; 4], u16) = ([127, 0, 0, 1], 3990);
-const DEFAULT_MEMORY: u64 = 256 << 20;
 const DEFAULT_SPILL: u64 = 8 << 30;
 /// A guest's missing-interrupt timer runs for 15 to 30 s.
 const DEFAULT_HOLD: Duration = Duration::from_secs(10);
@@ -90,8 +90,8 @@ impl Check<'_> {
             library,
             state,
             control: self.control(file.control)?,
-            shared_device: file.shared_device.map(shared_device).transpose()?,
-            files: file.files.map(|files| FilesConfig { mount: self.path(&files.mount), allow_other: files.allow_other }),
+            shared_device: file.shared_device.map(|server| self.shared_device(server)).transpose()?,
+            files: file.files.map(|files| self.files(files)).transpose()?,
             caches,
             volumes,
             views,
@@ -138,8 +138,53 @@ impl Check<'_> {
             }
             (None, None) => None,
         };
-        let memory_bytes = cache.memory.map_or(DEFAULT_MEMORY, |memory| memory.0);
+        let memory_bytes = cache.memory.map_or(DEFAULT_MEMORY_BYTES, |memory| memory.0);
         Ok(CacheConfig { name: cache.name.into_inner(), memory_bytes, spill })
+    }
+
+    fn shared_device(&self, server: file::SharedDevice) -> Checked<SharedDeviceConfig> {
+        let default = shared_device::SharedDeviceConfig::default();
+        let sync = match (server.sync, server.sync_interval) {
+            (None | Some(file::Sync::Interval), interval) => {
+                let interval = interval.map(|interval| at_least(interval, Duration::from_millis(10))).transpose()?;
+                SyncRule::Interval(interval.unwrap_or(Duration::from_secs(5)))
+            }
+            (Some(_), Some(interval)) => return Err(Problem::at(interval.span(), "sync_interval is for sync = \"interval\"")),
+            (Some(file::Sync::Bracket), None) => SyncRule::Bracket,
+            (Some(file::Sync::Never), None) => SyncRule::Never,
+        };
+        let listen = server.listen.map(|listen| listen.iter().map(|listener| self.listener(listener)).collect());
+        let hold_limit = server.hold_limit.map(|limit| at_least(limit, Duration::from_secs(1))).transpose()?;
+        Ok(SharedDeviceConfig {
+            listen: listen.transpose()?.unwrap_or(default.listeners),
+            allow: server.allow.unwrap_or_else(Network::loopback),
+            connections: connections(server.connections)?,
+            sync,
+            hold_limit: hold_limit.unwrap_or(default.limits.hold),
+        })
+    }
+
+    /// A word with a slash is a socket in the file system.
+    fn listener(&self, text: &Spanned<String>) -> Checked<Listener> {
+        if text.get_ref().contains('/') {
+            return Ok(Listener::Unix(self.path(Path::new(text.get_ref()))));
+        }
+        let wrong = "this is no place to listen; write \"127.0.0.1:3990\", \"[::1]:3990\" or the path of a socket with a slash";
+        text.get_ref().parse().map(Listener::Tcp).map_err(|_| Problem::at(text.span(), wrong))
+    }
+
+    fn files(&self, files: file::Files) -> Checked<FilesConfig> {
+        let wrong = "mode is up to three octal digits, such as \"660\"";
+        let mode = files.mode.map(|mode| {
+            let bits =
+                u16::from_str_radix(mode.get_ref(), 8).ok().filter(|bits| *bits <= 0o777 && !mode.get_ref().starts_with('+'));
+            bits.ok_or_else(|| Problem::at(mode.span(), wrong))
+        });
+        Ok(FilesConfig {
+            mount: self.path(&files.mount),
+            allow_other: files.allow_other,
+            mode: mode.transpose()?.unwrap_or(0o600),
+        })
     }
 
     fn volume(&self, volume: file::Volume, seen: &mut Seen<'_>) -> Checked<VolumeConfig> {
@@ -166,25 +211,6 @@ impl Check<'_> {
             rights: volume.rights,
         })
     }
-}
-
-fn shared_device(server: file::SharedDevice) -> Checked<SharedDeviceConfig> {
-    let sync = match (server.sync, server.sync_interval) {
-        (None | Some(file::Sync::Interval), interval) => {
-            let interval = interval.map(|interval| at_least(interval, Duration::from_millis(10))).transpose()?;
-            SyncRule::Interval(interval.unwrap_or(Duration::from_secs(5)))
-        }
-        (Some(_), Some(interval)) => return Err(Problem::at(interval.span(), "sync_interval is for sync = \"interval\"")),
-        (Some(file::Sync::Bracket), None) => SyncRule::Bracket,
-        (Some(file::Sync::Never), None) => SyncRule::Never,
-    };
-    Ok(SharedDeviceConfig {
-        listen: server.listen.unwrap_or_else(|| vec![SocketAddr::from(DEFAULT_SHARED_DEVICE)]),
-        allow: server.allow.unwrap_or_else(Network::loopback),
-        connections: connections(server.connections)?,
-        sync,
-        hold_limit: hold_limit(server.hold_limit)?,
-    })
 }
 
 /// What takes a policy's volumes as known.

@@ -46,7 +46,7 @@ pub(super) struct Control {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SharedDevice {
-    pub(super) listen: Option<Vec<SocketAddr>>,
+    pub(super) listen: Option<Vec<Spanned<String>>>,
     pub(super) allow: Option<Vec<Network>>,
     pub(super) connections: Option<Spanned<u32>>,
     pub(super) sync: Option<Sync>,
@@ -68,6 +68,7 @@ pub(super) struct Files {
     pub(super) mount: PathBuf,
     #[serde(default)]
     pub(super) allow_other: bool,
+    pub(super) mode: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Deserialize)]

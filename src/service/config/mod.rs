@@ -13,11 +13,13 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use check::DEFAULT_SOCKET;
 pub use policy::{PolicyCommand, PolicyConfig, Retention, SerialRange};
 pub use problem::ConfigError;
-pub use volume::{AccessRight, DeviceNumber, Right, ViewConfig, VolumeConfig};
+pub use volume::{AccessRight, DeviceNumber, Right, ViewConfig, VolumeConfig, access_of};
 
 use super::network::Network;
+use crate::channel::shared_device::Listener;
 
 /// The configuration of a service, whole and checked; all paths are absolute.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,15 +71,15 @@ pub struct TcpControl {
 /// The shared-device server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SharedDeviceConfig {
-    /// Addresses and ports.
-    pub listen: Vec<SocketAddr>,
+    /// Addresses and ports, and sockets in the file system.
+    pub listen: Vec<Listener>,
     /// Who may connect.
     pub allow: Vec<Network>,
     /// Connections at once.
     pub connections: usize,
     /// When writes reach stable storage: the protocol has no flush.
     pub sync: SyncRule,
-    /// How long a write may be held before its client's connection would be given up.
+    /// How long a write that an image can't take is held and tried again, before it is given up.
     pub hold_limit: Duration,
 }
 
@@ -99,6 +101,8 @@ pub struct FilesConfig {
     pub mount: PathBuf,
     /// Whether other users than the service's may open the files.
     pub allow_other: bool,
+    /// Permission bits of the files.
+    pub mode: u16,
 }
 
 /// A pool of the original-data cache.
@@ -111,6 +115,16 @@ pub struct CacheConfig {
     /// Where more goes.
     pub spill: Option<SpillConfig>,
 }
+
+impl Default for CacheConfig {
+    /// What there is when nothing is configured: memory only.
+    fn default() -> Self {
+        Self { name: "default".to_owned(), memory_bytes: DEFAULT_MEMORY_BYTES, spill: None }
+    }
+}
+
+/// Memory of a cache whose size is not configured.
+const DEFAULT_MEMORY_BYTES: u64 = 256 << 20;
 
 /// Where originals go when memory is full.
 #[derive(Debug, Clone, PartialEq, Eq)]

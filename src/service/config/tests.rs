@@ -15,7 +15,7 @@ tcp = "127.0.0.1:7990"
 token_file = "token"
 
 [shared_device]
-listen = ["127.0.0.1:3990", "[::1]:3990"]
+listen = ["127.0.0.1:3990", "[::1]:3990", "./hercules_shared.3990"]
 allow = ["127.0.0.1", "10.0.0.0/8"]
 connections = 8
 sync = "interval"
@@ -24,6 +24,7 @@ hold_limit = "15s"
 
 [files]
 mount = "/run/tapegate/volumes"
+mode = "660"
 
 [[cache]]
 name = "default"
@@ -65,6 +66,7 @@ keep = 7
 calendar = "daily 02:30"
 after = { command = ["/bin/true"], limit = "5s" }
 on_error = "hold"
+hold_limit = "12s"
 rate_limit = "100MiB"
 "#;
 
@@ -84,7 +86,7 @@ fn everything_can_be_said() {
     assert_eq!(config.control.tcp.as_ref().unwrap().token_file, at("token"));
     assert_eq!(config.control.tcp.as_ref().unwrap().allow, Network::loopback());
     let server = config.shared_device.as_ref().unwrap();
-    assert_eq!((server.listen.len(), server.connections), (2, 8));
+    assert_eq!((server.listen.len(), server.connections), (3, 8));
     assert_eq!((server.sync, server.hold_limit), (SyncRule::Interval(Duration::from_secs(2)), Duration::from_secs(15)));
     assert_eq!(config.caches[0].spill.as_ref().unwrap().limit_bytes, 8 << 30);
     let volume = config.volume("prod01").unwrap();
@@ -93,7 +95,7 @@ fn everything_can_be_said() {
     assert_eq!(config.views[0].volser.unwrap().to_string(), "VIEW01");
     let policy = config.policy("nightly").unwrap();
     assert_eq!(policy.consistency, Consistency::Quiet { quiet_ms: 250, limit_ms: 60_000, else_now: true });
-    assert_eq!(policy.on_error, OnError::Hold { limit_ms: 10_000 });
+    assert_eq!(policy.on_error, OnError::Hold { limit_ms: 12_000 });
     assert_eq!(policy.pace, Pace { stages_in_a_row: None, bytes_per_second: Some(100 << 20) });
     assert_eq!(policy.after.as_ref().unwrap().limit, Duration::from_secs(5));
     assert_eq!(policy.retention, Retention { turns: Some(7), days: None });
@@ -105,10 +107,10 @@ fn little_need_be_said_and_nothing_but_loopback_is_open_by_default() {
     let text = "library = \"tapes\"\nstate = \"state\"\n[shared_device]\n";
     let config = Config::parse(text, &folder.path().join("gateway.toml")).unwrap();
     let server = config.shared_device.unwrap();
-    assert_eq!(server.listen, ["127.0.0.1:3990".parse().unwrap()]);
+    assert_eq!(server.listen, [Listener::Tcp("127.0.0.1:3990".parse().unwrap())]);
     assert_eq!(server.allow, Network::loopback());
     assert_eq!(server.sync, SyncRule::Interval(Duration::from_secs(5)));
-    assert_eq!(config.control.socket, Path::new(check::DEFAULT_SOCKET));
+    assert_eq!(config.control.socket.to_str(), Some("/run/tapegate/control"));
     assert!(config.control.tcp.is_none() && config.files.is_none());
 }
 
@@ -138,16 +140,18 @@ fn what_a_key_can_not_hold_is_told_with_its_place() {
     wrong("\"VIEW01\"", "\"VIEW0001\"", "\"VIEW0001\"", "VIEW0001");
     wrong("\"SYS1.**\"", "\"SYS1..X\"", "[\"SYS1..X\"", "empty qualifier");
     wrong("\"daily 02:30\"", "\"daily\"", "\"daily\"", "no calendar");
+    wrong("\"660\"", "\"0888\"", "\"0888\"", "octal");
+    wrong("\"[::1]:3990\"", "\"[::1]\"", "\"[::1]\"", "no place to listen");
     wrong("[files]", "[files", "\nmount", "");
 }
 
 #[test]
 fn what_does_not_fit_together_is_told_with_its_place() {
     wrong("library = \"tapes\"", "library = \"nowhere\"", "\"nowhere\"", "is not a folder; make it first");
-    wrong("name = \"prod02\"", "name = \"prod01\"", "\"prod01\"\nimage", "the volume or view prod01 is already that of line 28");
-    wrong("name = \"prod01-view\"", "name = \"prod02\"", "\"prod02\"\nof", "already that of line 34");
-    wrong("device = \"151\"", "device = \"0150\"", "\"0150\"\nread", "the device number 0150 is already that of line 30");
-    wrong("device = \"0250\"", "device = \"0151\"", "\"0151\"\nvol", "already that of line 37");
+    wrong("name = \"prod02\"", "name = \"prod01\"", "\"prod01\"\nimage", "the volume or view prod01 is already that of line 29");
+    wrong("name = \"prod01-view\"", "name = \"prod02\"", "\"prod02\"\nof", "already that of line 35");
+    wrong("device = \"151\"", "device = \"0150\"", "\"0150\"\nread", "the device number 0150 is already that of line 31");
+    wrong("device = \"0250\"", "device = \"0151\"", "\"0151\"\nvol", "already that of line 38");
     wrong("image = \"prod02.cckd\"", "image = \"./prod01.cckd\"", "\"./prod01.cckd\"", "the image");
     wrong("of = \"prod01\"", "of = \"prod03\"", "\"prod03\"", "no [[volume]] of the name prod03");
     wrong("\"prod01\", \"prod02\"]", "\"prod01\", \"prod03\"]", "\"prod03\"]", "no [[volume]] of the name prod03");
@@ -168,7 +172,7 @@ fn what_does_not_fit_together_is_told_with_its_place() {
 #[test]
 fn a_hold_limit_is_bounded() {
     assert_eq!("5m".parse::<Time>().unwrap().as_millis(), 300_000);
-    wrong("hold_limit = \"15s\"", "hold_limit = \"1h\"", "\"1h\"", "at most 5 minutes");
+    wrong("hold_limit = \"12s\"", "hold_limit = \"1h\"", "\"1h\"", "at most 5 minutes");
 }
 
 #[test]

@@ -10,6 +10,7 @@ use tokio::time::timeout;
 
 use super::{Answer, Token};
 use crate::service::protocol::{MOST_LINE_BYTES, Reply, Request};
+use crate::service::stopping::stopped;
 
 /// How long a TCP client may take to show its token.
 const TOKEN_PATIENCE: Duration = Duration::from_secs(10);
@@ -34,7 +35,7 @@ pub(super) async fn serve(
         let line = tokio::select! {
             // Dropping the read loses at most a line that nobody will answer any more.
             line = next_line(&mut lines) => line?,
-            _ = stopping.wait_for(|stopping| *stopping) => return Ok(()),
+            () = stopped(&mut stopping) => return Ok(()),
         };
         let request = match line {
             Line::End => return Ok(()),
@@ -54,22 +55,10 @@ pub(super) async fn serve(
         let working = tokio::task::spawn_blocking(move || {
             answer.answer(request, &mut |reply| sender.blocking_send(reply).is_ok());
         });
-        loop {
-            tokio::select! {
-                reply = replies.recv() => match reply {
-                    Some(reply) => send(&mut write, &reply).await?,
-                    None => break,
-                },
-                // Whoever hangs up wants no more replies. `fill_buf` takes nothing, so a further request is not lost.
-                more = lines.fill_buf() => if more?.is_empty() {
-                    return Ok(());
-                } else {
-                    while let Some(reply) = replies.recv().await {
-                        send(&mut write, &reply).await?;
-                    }
-                    break;
-                },
-            }
+        // A client that closes its side after the request, as `nc` does, still wants the replies; one that is gone is
+        // found when a reply can't be sent.
+        while let Some(reply) = replies.recv().await {
+            send(&mut write, &reply).await?;
         }
         if working.await.is_err() {
             return send(&mut write, &refused("the service failed to answer; its log says why")).await;

@@ -15,6 +15,7 @@ use super::connection::serve;
 use super::{Answer, Token};
 use crate::service::config::{ControlConfig, TcpControl};
 use crate::service::network::Network;
+use crate::service::stopping::stopped;
 
 /// Sockets that are open for control connections.
 #[derive(Debug)]
@@ -112,7 +113,7 @@ impl ControlServer {
                     (Ok(_), Err(_)) => tracing::warn!("a control connection was refused: there are {connections} already"),
                     (Err(error), _) => pause_after(&error).await,
                 },
-                _ = stopping.wait_for(|stopping| *stopping) => break,
+                () = stopped(&mut stopping) => break,
                 Some(_) = serving.join_next(), if !serving.is_empty() => {}
             }
         }

@@ -346,7 +346,13 @@ fn every_model_describes_itself_as_hercules_does() {
         let geometry = Geometry::standard(device, cylinders).unwrap();
         let characteristics = hex(&characteristics(&geometry));
         assert_eq!(characteristics, format!("{characteristics_seen}000000000000ff000000000000"), "{device} of {cylinders}");
-        assert_eq!(hex(&sense_id(&geometry)), sense_id_seen, "{device} of {cylinders}");
+        // Hercules' own 2311 and 2314 answer nothing, and its client then fails to attach them.
+        let sense_id_due = match device {
+            DeviceType::Ibm2311 => "ff284100231100",
+            DeviceType::Ibm2314 => "ff231400231400",
+            _ => sense_id_seen,
+        };
+        assert_eq!(hex(&sense_id(&geometry)), sense_id_due, "{device} of {cylinders}");
     }
 }
 
