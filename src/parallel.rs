@@ -3,6 +3,11 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+/// Threads where the operator did not say: more than four wait for the medium.
+pub(crate) fn default_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |processors| processors.get().min(4))
+}
+
 /// Hands out `tasks` in their order to `threads` threads, each with buffers of its own.
 ///
 /// The first error ends the work: no further task is handed out, `on_error` is called so that threads that wait for

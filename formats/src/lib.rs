@@ -8,9 +8,11 @@
 //! | [`dasd`] | device types, geometry, tracks and records, disk image headers and tables |
 //! | [`volume`] | volume labels, DSCBs, PDS directories |
 //! | [`tape`] | AWS and HET chunks, standard labels, the unit container of tapegate's own tapes |
+//! | [`wire`] | messages of the protocols through which hosts reach disks |
 //! | [`ebcdic`] | the code page of names and labels |
 
 pub mod dasd;
 pub mod ebcdic;
 pub mod tape;
 pub mod volume;
+pub mod wire;

@@ -2,13 +2,13 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tapegate_formats::dasd::address::{Cchhr, TrackIndex};
 use tapegate_formats::volume::extent::ExtentKind;
 use tapegate_formats::volume::name::{DsName, Volser};
 
 /// What a data set is, as far as it decides how it can be copied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum DataSetKind {

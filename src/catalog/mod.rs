@@ -22,7 +22,7 @@ pub use vtoc::VtocInfo;
 use tapegate_formats::volume::name::DsName;
 
 use crate::finding::Finding;
-use crate::volume::{Shape, Stage, UnitIndex, Volume, VolumeError};
+use crate::volume::{Shape, Stage, UnitIndex, UnitSource, VolumeError};
 use vtoc::Vtoc;
 
 /// What a volume says about its content.
@@ -45,11 +45,11 @@ impl Catalog {
         Self { label, vtoc: None, data_sets: Vec::new(), findings: Vec::new() }
     }
 
-    /// Reads what lies on an opened volume; of a fixed-block volume that is its label.
+    /// Reads what lies on a volume; of a fixed-block volume that is its label.
     ///
     /// # Errors
     /// When the volume can't be read.
-    pub fn of_volume(volume: &Volume) -> Result<Self, VolumeError> {
+    pub fn of_volume(volume: &dyn UnitSource) -> Result<Self, VolumeError> {
         if let Some(tracks) = VolumeTracks::new(volume) {
             return Self::read(&tracks);
         }

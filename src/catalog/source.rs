@@ -7,7 +7,7 @@ use tapegate_formats::dasd::geometry::Geometry;
 use tapegate_formats::dasd::track::Track;
 
 use crate::finding::Finding;
-use crate::volume::{Shape, Stage, UnitIndex, Volume, VolumeError};
+use crate::volume::{Shape, Stage, UnitIndex, UnitSource, VolumeError};
 
 /// Gives tracks of a count-key-data volume: an image, or a session's view of one.
 pub trait TrackSource {
@@ -21,10 +21,9 @@ pub trait TrackSource {
     fn read_track(&self, track: TrackIndex, bytes: &mut Vec<u8>) -> Result<(), VolumeError>;
 }
 
-/// The tracks of an opened volume, for one thread.
-#[derive(Debug)]
+/// The tracks of a volume, opened or as of T0, for one thread.
 pub struct VolumeTracks<'v> {
-    volume: &'v Volume,
+    volume: &'v dyn UnitSource,
     geometry: Geometry,
     stage: RefCell<Stage>,
 }
@@ -32,7 +31,7 @@ pub struct VolumeTracks<'v> {
 impl<'v> VolumeTracks<'v> {
     /// Takes a count-key-data volume; `None` if it has fixed blocks.
     #[must_use]
-    pub fn new(volume: &'v Volume) -> Option<Self> {
+    pub fn new(volume: &'v dyn UnitSource) -> Option<Self> {
         match *volume.shape() {
             Shape::Ckd(geometry) => Some(Self { volume, geometry, stage: RefCell::default() }),
             Shape::FixedBlock(_) => None,

@@ -5,6 +5,7 @@ use clap::Args;
 use tapegate_formats::volume::name::Volser;
 
 use super::volume_args::VolumeArgs;
+use crate::parallel::default_threads;
 use crate::plan::pattern::{Pattern, Selection};
 use crate::plan::{Form, LabelKind, PlanOptions};
 use crate::snapshot::SnapshotOptions;
@@ -82,14 +83,9 @@ impl ChoiceArgs {
             no_free: self.no_free,
             threads: self.jobs.map_or_else(default_threads, usize::from),
             t0,
+            consistency: None,
         })
     }
-}
-
-/// Threads where the operator did not say: more than four wait for the medium.
-#[must_use]
-pub fn default_threads() -> usize {
-    std::thread::available_parallelism().map_or(1, |processors| processors.get().min(4))
 }
 
 /// T0 of a plain copy: now, or `SOURCE_DATE_EPOCH` for tapes that are to be equal to the byte.

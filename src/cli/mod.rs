@@ -1,23 +1,32 @@
 //! The command line: one file a command, each of which parses, calls and prints.
 
+mod cache;
 mod choice;
 mod completions;
+mod control_args;
 mod dump;
 mod exit;
+mod freeze;
 mod ls;
 mod ls_document;
 mod manual;
 mod plan;
 mod progress;
 mod restore;
+mod run;
+mod serve;
+mod session;
 mod signals;
 mod snapshot;
+mod table;
 mod tape;
 mod tape_extract;
 mod tape_map;
 mod tape_verify;
+mod tapes;
 mod track;
 mod volume_args;
+mod volumes;
 
 use clap::builder::Resettable;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -47,6 +56,16 @@ enum Command {
     Snapshot(snapshot::SnapshotArgs),
     Restore(restore::RestoreArgs),
     Tape(tape::TapeArgs),
+    Serve(serve::ServeArgs),
+    Session(session::SessionArgs),
+    Volumes(volumes::VolumesArgs),
+    Clients(volumes::ClientsArgs),
+    Freeze(freeze::FreezeArgs),
+    Thaw(freeze::ThawArgs),
+    Cache(cache::CacheArgs),
+    Policies(run::PoliciesArgs),
+    Run(run::RunArgs),
+    Tapes(tapes::TapesArgs),
     Completions(completions::CompletionsArgs),
     Man(manual::ManArgs),
 }
@@ -93,6 +112,16 @@ impl Cli {
             Command::Snapshot(args) => snapshot::run(args, out),
             Command::Restore(args) => restore::run(args, out),
             Command::Tape(args) => tape::run(args, out),
+            Command::Serve(args) => serve::run(args, out),
+            Command::Session(args) => session::run(args, out),
+            Command::Volumes(args) => volumes::run(args, out),
+            Command::Clients(args) => volumes::run_clients(args, out),
+            Command::Freeze(args) => freeze::run(args, out),
+            Command::Thaw(args) => freeze::run_thaw(args, out),
+            Command::Cache(args) => cache::run(args, out),
+            Command::Policies(args) => run::run_policies(args, out),
+            Command::Run(args) => run::run(args, out),
+            Command::Tapes(args) => tapes::run(args, out),
             Command::Completions(args) => completions::run(args, out),
             Command::Man(args) => manual::run(args, out),
         }

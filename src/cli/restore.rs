@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use clap::{ArgGroup, Args};
 use serde::Serialize;
 
-use super::choice::default_threads;
 use super::exit::{Exit, report};
 use super::progress::Progress;
 use super::signals::stop_on_signals;
 use crate::finding::Finding;
+use crate::parallel::default_threads;
 use crate::plan::pattern::{Pattern, Selection};
 use crate::restore::{ExistingOptions, NewImageOptions, Restored, TapeVolume, restore_into, restore_new};
 use crate::snapshot::{Manifest, Monitor, NoMonitor};

@@ -6,13 +6,13 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
-use super::choice::default_threads;
 use super::exit::{Exit, report};
 use super::progress::Progress;
 use super::restore::read_manifest;
 use super::tape::read;
 use super::tape_map::{end_words, write_title};
 use crate::finding::{Finding, Grade};
+use crate::parallel::default_threads;
 use crate::restore::{DIFFERS, RestoreError, TapeVolume, Verified, verify};
 use crate::snapshot::{Monitor, NoMonitor};
 use crate::tape::{TapeImage, TapeStructure};

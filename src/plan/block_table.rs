@@ -3,10 +3,11 @@
 //! In `blocks` form a unit's place is the sum over the units before it of its blocks and their chunk headers, and
 //! the previous-length field of its first block is the length of the last block before it.
 
+use serde::{Deserialize, Serialize};
 use tapegate_formats::tape::chunk::CHUNK_HEADER_BYTES;
 
 /// The tape blocks of one unit.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnitBlocks {
     /// Blocks.
     pub blocks: u32,

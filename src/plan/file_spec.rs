@@ -68,7 +68,7 @@ impl fmt::Display for Form {
 }
 
 /// Attributes of the data set behind a file, as its DSCB has them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attributes {
     /// What the data set is.
     pub kind: DataSetKind,

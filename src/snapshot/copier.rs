@@ -9,39 +9,39 @@ use std::ops::Range;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, PoisonError};
 
-use tapegate_formats::dasd::address::TrackIndex;
 use tapegate_formats::tape::unit::UNIT_HEADER_BYTES;
-use zerocopy::IntoBytes;
 
-use super::encode::{EncodedStage, chunk_headers, weave, write_place};
+use super::encode::EncodedStage;
 use super::error::SnapshotError;
 use super::ledger::Ledger;
+use super::live::LiveSource;
 use super::monitor::Monitor;
+use super::places::{encode_stage, write_stage};
 use super::route::{Place, Route};
-use super::source::UnitSource;
 use super::stages::StageTask;
-use super::status::UpdateStatus;
 use crate::aligned::AlignedBuffer;
 use crate::finding::Finding;
 use crate::parallel::run_in_order;
 use crate::plan::{FileSpec, Form};
 use crate::tape::TapeError;
 use crate::tape::partial::PartialTape;
-use crate::volume::{Shape, Stage, UnitIndex};
+use crate::volume::UnitSource;
+use crate::volume::{Stage, UnitIndex};
 
 /// Findings about raw slots that are told one by one; the others are only counted.
 const MOST_RAW_SLOT_FINDINGS: usize = 20;
 
 /// The findings about raw slots, and how many raw slots there were.
-type RawSlots = Mutex<(Vec<Finding>, usize)>;
+pub(super) type RawSlots = Mutex<(Vec<Finding>, usize)>;
 
 /// What all threads of a copy share.
 pub(crate) struct CopyJob<'a> {
     pub(crate) source: &'a dyn UnitSource,
+    /// What the source adds if hosts write to it meanwhile.
+    pub(crate) live: Option<&'a dyn LiveSource>,
     pub(crate) files: &'a [FileSpec],
     pub(crate) tasks: Vec<StageTask>,
     pub(crate) ledger: &'a Ledger,
-    pub(crate) status: &'a [UpdateStatus],
     pub(crate) monitor: &'a dyn Monitor,
     pub(crate) stop: &'a AtomicBool,
     pub(crate) threads: usize,
@@ -75,14 +75,18 @@ pub(super) struct Worker<'a> {
 }
 
 impl<'a> Worker<'a> {
-    fn new(job: &'a CopyJob<'a>, route: &'a Route<'a>, raw_slots: &'a RawSlots) -> Self {
+    pub(super) fn new(job: &'a CopyJob<'a>, route: &'a Route<'a>, raw_slots: &'a RawSlots) -> Self {
         let (stage, encoded, scratch, read_back) = Default::default();
         Self { job, route, raw_slots, stage, encoded, scratch, read_back }
     }
 
     fn copy_stage(&mut self, number: usize, task: &StageTask) -> Result<(), SnapshotError> {
-        let claim = self.job.status[task.file].claim(task.at..task.at + task.units);
-        debug_assert_eq!(claim.units(), task.units, "stages are disjoint, and nobody else claims units of a plain copy");
+        if let Some(live) = self.job.live {
+            let bytes = self.copy_live_stage(number, task, live)?;
+            self.job.monitor.advance(bytes);
+            live.pace(bytes);
+            return Ok(());
+        }
         // A unit without a body was never written, whatever its bit says.
         let secured =
             self.job.ledger.all_secured(task.slots()) && self.sizes_of(task).iter().all(|&size| size > UNIT_HEADER_BYTES);
@@ -92,7 +96,6 @@ impl<'a> Worker<'a> {
             self.load(task)?;
             self.bring(number, task)?
         };
-        claim.secure();
         tracing::debug!(file = task.file + 1, unit = task.first.0, units = task.units, bytes, "secured");
         self.job.monitor.advance(bytes);
         Ok(())
@@ -102,22 +105,25 @@ impl<'a> Worker<'a> {
     pub(super) fn load(&mut self, task: &StageTask) -> Result<(), SnapshotError> {
         self.job.source.read_units(task.first, task.units, &mut self.stage)?;
         self.note_raw_slots(task);
-        let (Some(table), Shape::Ckd(geometry)) = (&self.file(task).blocks, self.job.source.shape()) else {
-            self.encoded.encode_tracks(task.first, &self.stage);
-            return Ok(());
-        };
-        let unit = |at: usize| UnitIndex(task.first.0 + u32::try_from(at).unwrap_or(0));
-        let home = |at| geometry.encode_cchh(geometry.cchh(TrackIndex(unit(at).0)));
-        let planned = &table.units()[task.at as usize..(task.at + task.units) as usize];
-        self.encoded.encode_blocks(&self.stage, home, planned).map_err(|at| SnapshotError::BlocksChanged {
-            volume: self.job.source.name().to_owned(),
-            address: self.job.source.shape().address(unit(at)),
-        })
+        self.encode(task).map_err(|at| self.blocks_changed(task, at))
     }
 
-    /// Notes tracks that don't walk; they are carried as they lie in the image.
-    fn note_raw_slots(&self, task: &StageTask) {
-        for (unit, number) in self.stage.units().zip(task.first.0..) {
+    /// Encodes the stage that was read; an error is the place in it of a unit that has not the blocks that were planned.
+    pub(super) fn encode(&mut self, task: &StageTask) -> Result<(), u32> {
+        let (file, place) = (self.file(task), (task.first, task.at));
+        let encoded = encode_stage(&mut self.encoded, &self.stage, self.job.source.shape(), file, place);
+        // A place in a stage, which has fewer units than a volume.
+        encoded.map_err(|at| u32::try_from(at).unwrap_or(u32::MAX))
+    }
+
+    pub(super) fn blocks_changed(&self, task: &StageTask, at: u32) -> SnapshotError {
+        let address = self.job.source.shape().address(UnitIndex(task.first.0 + at));
+        SnapshotError::BlocksChanged { volume: self.job.source.name().to_owned(), address }
+    }
+
+    /// Notes those of the task's tracks that don't walk; they are carried as they lie in the image.
+    pub(super) fn note_raw_slots(&self, task: &StageTask) {
+        for (unit, number) in self.stage.units().zip(task.first.0..task.first.0 + task.units) {
             let Some(defect) = unit.defect else { continue };
             let mut raw_slots = self.raw_slots.lock().unwrap_or_else(PoisonError::into_inner);
             raw_slots.1 += 1;
@@ -130,7 +136,7 @@ impl<'a> Worker<'a> {
     }
 
     /// Writes the stage that was loaded to its place; gives the bytes of its stream.
-    fn bring(&mut self, number: usize, task: &StageTask) -> Result<u64, SnapshotError> {
+    pub(super) fn bring(&mut self, number: usize, task: &StageTask) -> Result<u64, SnapshotError> {
         let bytes = self.encoded.bytes();
         match self.route {
             Route::Planned { tape, plan, sizes } => {
@@ -179,16 +185,8 @@ impl<'a> Worker<'a> {
 
     /// Writes the stage that was loaded to its place on a tape file.
     pub(super) fn write(&mut self, tape: &PartialTape, place: Place, task: &StageTask) -> Result<(), TapeError> {
-        let Place { stream, position } = place;
-        if let Some(table) = &self.job.files[task.file].blocks {
-            let headers = self.encoded.block_headers(table.previous_length(task.at));
-            let parts = headers.iter().zip(self.encoded.blocks(&self.stage));
-            let slices = parts.flat_map(|(header, block)| [header.as_bytes(), block]);
-            return tape.write_gathered(stream.data + table.place(task.at), slices, &mut self.scratch);
-        }
-        let headers = chunk_headers(&stream, position..position + self.encoded.bytes());
-        let slices = weave(&stream, position, &headers, self.encoded.parts(&self.stage));
-        tape.write_gathered(write_place(&stream, position), slices, &mut self.scratch)
+        let file = self.file(task);
+        write_stage(tape, file, (place, task.at), (&self.encoded, &self.stage), &mut self.scratch)
     }
 
     pub(super) fn file(&self, task: &StageTask) -> &'a FileSpec {

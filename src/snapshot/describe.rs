@@ -8,14 +8,14 @@ use super::error::SnapshotError;
 use super::options::SnapshotOptions;
 use crate::catalog::{Catalog, DataSetKind, Extent};
 use crate::plan::{FileClass, FileSpec, Form};
-use crate::volume::{Shape, Stage, UnitIndex, Volume, VolumeError};
+use crate::volume::{Shape, Stage, UnitIndex, UnitSource, VolumeError};
 
 /// Describes a volume and the files that follow the description.
 ///
 /// # Errors
 /// When label or VTOC can't be read.
 pub(super) fn describe(
-    volume: &Volume,
+    volume: &dyn UnitSource,
     catalog: &Catalog,
     options: &SnapshotOptions,
     files: &[FileSpec],
@@ -97,7 +97,7 @@ fn entry(file: &FileSpec, number: u32) -> FileEntry {
 }
 
 /// The units that hold label and VTOC, encoded; how many they are, and their bytes.
-fn label_and_vtoc(volume: &Volume, catalog: &Catalog) -> Result<(u32, Vec<u8>), VolumeError> {
+fn label_and_vtoc(volume: &dyn UnitSource, catalog: &Catalog) -> Result<(u32, Vec<u8>), VolumeError> {
     let label = Extent { first: 0, tracks: 1 };
     let vtoc = catalog.vtoc.as_ref().map(|vtoc| vtoc.extent);
     let units =

@@ -76,6 +76,14 @@ impl EncodedStage {
         Ok(())
     }
 
+    /// Keeps only the first `units` units.
+    pub(crate) fn truncate(&mut self, units: usize) {
+        self.headers.truncate(units);
+        self.blocks.retain(|(unit, _)| *unit < units);
+        self.sizes.truncate(units);
+        self.digests.truncate(units);
+    }
+
     /// Bytes of all units' streams.
     pub(crate) fn bytes(&self) -> u64 {
         self.sizes.iter().map(|&size| u64::from(size)).sum()

@@ -25,10 +25,14 @@ use std::sync::{Mutex, PoisonError};
 
 use bitvec::order::Lsb0;
 use bitvec::slice::BitSlice;
+use bitvec::vec::BitVec;
 use memmap2::MmapMut;
 use rustix::fs::{FallocateFlags, FlockOperation};
+use tapegate_formats::tape::unit::UNIT_HEADER_BYTES;
 
 use super::digest::UnitDigest;
+use crate::plan::{FileSpec, SizeTable};
+use crate::volume::UnitIndex;
 
 const MAGIC: [u8; 8] = *b"TGJRNL1\0";
 /// Where the tables may begin.
@@ -144,11 +148,59 @@ impl Ledger {
         BitSlice::<u8, Lsb0>::from_slice(&map[bits..])[units].all()
     }
 
+    /// The first unit that is not secured.
+    pub(crate) fn first_unsecured(&self) -> Option<usize> {
+        let map = self.map.lock().unwrap_or_else(PoisonError::into_inner);
+        let bits = self.tables_at + self.units * (SIZE_BYTES + UnitDigest::BYTES);
+        BitSlice::<u8, Lsb0>::from_slice(&map[bits..])[..self.units].first_zero()
+    }
+
+    /// A bit for each unit: whether it is secured.
+    pub(crate) fn secured_bits(&self) -> BitVec {
+        let map = self.map.lock().unwrap_or_else(PoisonError::into_inner);
+        let bits = self.tables_at + self.units * (SIZE_BYTES + UnitDigest::BYTES);
+        BitSlice::<u8, Lsb0>::from_slice(&map[bits..])[..self.units].iter().by_vals().collect()
+    }
+
     /// The lengths of units; 0 where none was noted.
     pub(crate) fn sizes(&self, units: Range<usize>) -> Vec<u32> {
         let map = self.map.lock().unwrap_or_else(PoisonError::into_inner);
         let bytes = &map[self.tables_at + units.start * SIZE_BYTES..self.tables_at + units.end * SIZE_BYTES];
         bytes.as_chunks().0.iter().map(|bytes| u32::from_le_bytes(*bytes)).collect()
+    }
+
+    /// The size table that the noted lengths give for the units of files in `tracks` form.
+    pub(crate) fn size_table(&self, files: &[FileSpec], volume_units: u32) -> SizeTable {
+        let mut bodies = vec![0; volume_units as usize];
+        let mut slot = 0;
+        for file in files {
+            let units = file.units.len() as usize;
+            let sizes = self.sizes(slot..slot + units);
+            slot += units;
+            if file.blocks.is_some() {
+                continue;
+            }
+            for run in file.units.runs() {
+                let sizes = &sizes[run.at as usize..(run.at + run.units) as usize];
+                for (body, size) in bodies[run.first.0 as usize..].iter_mut().zip(sizes) {
+                    *body = size.saturating_sub(UNIT_HEADER_BYTES);
+                }
+            }
+        }
+        SizeTable::from_body_bytes(bodies)
+    }
+
+    /// Notes the lengths of all units of files in `tracks` form, before any of them is on the tape.
+    pub(crate) fn set_all_sizes(&self, files: &[FileSpec], sizes: &SizeTable) {
+        let mut slot = 0;
+        for file in files {
+            for run in file.units.runs().iter().filter(|_| file.blocks.is_none()) {
+                let run_sizes: Vec<_> =
+                    (run.first.0..run.first.0 + run.units).map(|unit| sizes.encoded_bytes(UnitIndex(unit))).collect();
+                self.set_sizes(slot + run.at as usize, &run_sizes);
+            }
+            slot += file.units.len() as usize;
+        }
     }
 
     /// The digests of units.
@@ -157,6 +209,14 @@ impl Ledger {
         let at = self.tables_at + self.units * SIZE_BYTES;
         let bytes = &map[at + units.start * UnitDigest::BYTES..at + units.end * UnitDigest::BYTES];
         bytes.as_chunks().0.iter().map(|bytes| UnitDigest(*bytes)).collect()
+    }
+
+    /// Brings the journal to stable storage.
+    ///
+    /// # Errors
+    /// When the medium fails.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        self.map.lock().unwrap_or_else(PoisonError::into_inner).flush()
     }
 
     /// Removes the journal: its tape is complete, or will not be.

@@ -31,6 +31,9 @@ pub struct Manifest {
     pub version: u32,
     /// T0: the instant that the tape preserves, RFC 3339.
     pub t0: String,
+    /// Which instant that was, of a volume that hosts wrote to: `now`, `quiet`, `not-quiet` or `host`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consistency: Option<String>,
     /// The volume.
     pub volume: ManifestVolume,
     /// The tape.
@@ -134,6 +137,7 @@ impl ManifestFile {
 /// What only the session knows and the manifest tells.
 pub(crate) struct ManifestFacts<'a> {
     pub(crate) t0: String,
+    pub(crate) consistency: Option<String>,
     pub(crate) volume: &'a Path,
     pub(crate) shape: &'a Shape,
     pub(crate) volume_volser: Option<String>,
@@ -184,6 +188,7 @@ impl Manifest {
             format: FORMAT.to_owned(),
             version: VERSION,
             t0: facts.t0.clone(),
+            consistency: facts.consistency.clone(),
             volume: ManifestVolume {
                 path: facts.volume.display().to_string(),
                 volser: facts.volume_volser.clone(),

@@ -26,4 +26,6 @@ pub struct SnapshotOptions {
     pub threads: usize,
     /// T0, in seconds since 1970 UTC.
     pub t0: i64,
+    /// Which instant T0 is of a volume that hosts write to, as the manifest says it; none of one that stands still.
+    pub consistency: Option<String>,
 }

@@ -14,6 +14,7 @@ use super::encode::measure_blocks;
 use super::error::SnapshotError;
 use super::monitor::Monitor;
 use super::options::SnapshotOptions;
+use super::source::CopySource;
 use crate::catalog::{Catalog, DataSet, DataSetKind, TrackSource, UsedEnd, VolumeTracks, used_tracks};
 use crate::finding::Finding;
 use crate::parallel::run_in_order;
@@ -21,7 +22,7 @@ use crate::plan::{
     Attributes, BlockTable, ClosedForm, FileClass, FileSpec, Form, LabelKind, PlanOptions, SizeTable, TapePlan, UnitList,
     check_closed_form,
 };
-use crate::volume::{Shape, UnitIndex, Volume, VolumeError};
+use crate::volume::{Shape, UnitIndex, UnitSource, VolumeError};
 
 /// Units that a thread measures at once.
 const MEASURE_UNITS: usize = 512;
@@ -54,8 +55,13 @@ impl Preparation {
     ///
     /// # Errors
     /// When the volume can't be read, or nothing is selected.
-    pub fn new(volume: &Volume, options: &SnapshotOptions, measure: bool, monitor: &dyn Monitor) -> Result<Self, SnapshotError> {
-        let mut findings = volume.findings().to_vec();
+    pub fn new(
+        volume: &dyn CopySource,
+        options: &SnapshotOptions,
+        measure: bool,
+        monitor: &dyn Monitor,
+    ) -> Result<Self, SnapshotError> {
+        let mut findings = volume.findings();
         let tracks = VolumeTracks::new(volume);
         let catalog = Catalog::of_volume(volume)?;
         findings.extend(catalog.findings.iter().cloned());
@@ -66,7 +72,7 @@ impl Preparation {
             drop_empty_files(&mut files, &mut findings);
         }
         let description = describe(volume, &catalog, options, &files)?;
-        tracing::info!(volume = %volume.path().display(), files = files.len(), measured = measure || volume.measures_sparsely(), "chosen");
+        tracing::info!(volume = %volume.name().display(), files = files.len(), measured = measure || volume.measures_sparsely(), "chosen");
         let mut first = FileSpec::tracks(name("TAPEGATE.VOLUME")?, FileClass::Description, UnitList::default());
         first.fixed_bytes = Some(description.len() as u64);
         files.insert(0, first);
@@ -135,7 +141,7 @@ fn many_files(labels: LabelKind, files: usize) -> Option<Finding> {
 
 /// Chooses files and their units.
 struct Chooser<'a> {
-    volume: &'a Volume,
+    volume: &'a dyn UnitSource,
     /// Its tracks, if it is count-key-data.
     tracks: Option<VolumeTracks<'a>>,
     options: &'a SnapshotOptions,
@@ -152,14 +158,14 @@ impl Chooser<'_> {
         }
         if catalog.vtoc.is_none() || self.options.whole {
             if selective {
-                let reason = format!("{}: the volume has no VTOC, so no data set can be chosen", self.volume.path().display());
+                let reason = format!("{}: the volume has no VTOC, so no data set can be chosen", self.volume.name().display());
                 return Err(SnapshotError::Refused(reason));
             }
             return whole();
         }
         let selected = self.options.selection.select(catalog.data_sets.iter().map(|data_set| &data_set.name));
         if let Some(pattern) = selected.unmatched.first() {
-            let reason = format!("{}: no data set is called {pattern}; see `tapegate ls`", self.volume.path().display());
+            let reason = format!("{}: no data set is called {pattern}; see `tapegate ls`", self.volume.name().display());
             return Err(SnapshotError::Refused(reason));
         }
         let mut files = Vec::with_capacity(selected.chosen.len() + 1);
@@ -167,7 +173,7 @@ impl Chooser<'_> {
             files.push(self.file(&catalog.data_sets[place])?);
         }
         if files.is_empty() && selective {
-            let reason = format!("{}: every data set that was chosen is excluded too", self.volume.path().display());
+            let reason = format!("{}: every data set that was chosen is excluded too", self.volume.name().display());
             return Err(SnapshotError::Refused(reason));
         }
         // In the order in which they lie, so that the disk is read from one end to the other.
@@ -286,7 +292,7 @@ impl Chooser<'_> {
 pub type ClosedForms = HashMap<DsName, ClosedForm>;
 
 /// The closed forms of the files that have one, and findings about those whose tracks measure something else.
-pub(super) fn closed_forms(volume: &Volume, files: &[FileSpec], sizes: &SizeTable) -> (ClosedForms, Vec<Finding>) {
+pub(super) fn closed_forms(volume: &dyn UnitSource, files: &[FileSpec], sizes: &SizeTable) -> (ClosedForms, Vec<Finding>) {
     let Shape::Ckd(geometry) = volume.shape() else { return Default::default() };
     let (mut forms, mut findings) = (HashMap::new(), Vec::new());
     // In `blocks` form the block table says what lies where.
@@ -300,7 +306,12 @@ pub(super) fn closed_forms(volume: &Volume, files: &[FileSpec], sizes: &SizeTabl
 }
 
 /// Measures the units of all files, each once, in several threads.
-fn measure_files(volume: &Volume, files: &[FileSpec], threads: usize, monitor: &dyn Monitor) -> Result<SizeTable, SnapshotError> {
+fn measure_files(
+    volume: &dyn UnitSource,
+    files: &[FileSpec],
+    threads: usize,
+    monitor: &dyn Monitor,
+) -> Result<SizeTable, SnapshotError> {
     let total = volume.shape().units();
     let rest = UnitList::complement(files.iter().filter(|file| file.blocks.is_none()).map(|file| &file.units), total);
     let wanted = UnitList::complement([&rest], total);

@@ -8,31 +8,36 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use bitvec::vec::BitVec;
 use serde::{Deserialize, Serialize};
 use tapegate_formats::tape::date::LabelDate;
-use tapegate_formats::tape::unit::UNIT_HEADER_BYTES;
 
 use super::check::check_tape;
 use super::copier::{CopyJob, copy};
 use super::error::SnapshotError;
 use super::finish::write_frame;
 use super::frame::Labels;
+use super::kept_plan::{self, plan_path};
 use super::ledger::Ledger;
+use super::live::LiveSource;
 use super::manifest::{Manifest, ManifestFacts};
 use super::monitor::Monitor;
 use super::options::SnapshotOptions;
+use super::places::TapePlaces;
 use super::prepare::{Preparation, closed_forms};
 use super::route::{Order, PipeOrder, Route};
+use super::source::CopySource;
 use super::stages::{StageTask, stages};
-use super::status::UpdateStatus;
+use super::take_up::check_secured;
 use super::turnstile::Turnstile;
 use crate::finding::Finding;
-use crate::plan::{LabelKind, PlanBuilder, SizeTable, TapePlan};
+use crate::plan::{LabelKind, PlanBuilder, PlanOptions, SizeTable, TapePlan};
 use crate::tape::partial::{PartialTape, beside};
 use crate::tape::pipe::PipeTape;
-use crate::volume::{Fingerprint, Volume};
+use crate::volume::Fingerprint;
 
 /// Where the tape goes.
 pub enum Target {
@@ -97,6 +102,42 @@ pub fn interrupted_t0(tape: &Path) -> Result<i64, SnapshotError> {
     Ok(identity.t0)
 }
 
+/// A live session's tape that was interrupted, as far as it goes.
+pub(crate) struct Interrupted {
+    /// What was prepared at T0.
+    pub(crate) preparation: Preparation,
+    /// A bit for each unit of each file, in tape order: whether it is on the tape.
+    pub(crate) on_tape: BitVec,
+}
+
+/// Takes up what a live session left beside its tape of a volume of `volume_units`; [`run`] goes on with it.
+///
+/// The plan goes with that: until [`run`] has the places of the tape again, originals wait in the cache, and would be lost
+/// if the process were killed. So it can be taken up once more only after it has kept a new plan.
+///
+/// # Errors
+/// When there is nothing from which it could be resumed.
+pub(crate) fn interrupted(tape: &Path, plan: PlanOptions, volume_units: u32) -> Result<Interrupted, SnapshotError> {
+    let path = journal_path(tape);
+    let refuse = |reason: &str| SnapshotError::Journal { path: path.clone(), reason: reason.to_owned() };
+    let reopen = |units| {
+        let identity = Ledger::read_identity(&path).map_err(|_| refuse("there is no journal"))?;
+        Ledger::reopen(&path, &identity, units).map_err(|_| refuse("it is damaged or in use"))
+    };
+    let (preparation, ledger) = kept_plan::read(tape, plan, reopen, volume_units)?;
+    let path = plan_path(tape);
+    std::fs::remove_file(&path).map_err(|source| SnapshotError::Io { path, action: "taking up the plan", source })?;
+    Ok(Interrupted { preparation, on_tape: ledger.secured_bits() })
+}
+
+/// Removes what an interrupted run left of a tape that nobody will go on with.
+pub(crate) fn discard_interrupted(tape: &Path) {
+    for path in [beside(tape, ".partial"), journal_path(tape), plan_path(tape)] {
+        // Mostly it was removed already; a partial tape that stays behind is taken by nobody for a tape.
+        let _best_effort = std::fs::remove_file(path);
+    }
+}
+
 fn journal_path(tape: &Path) -> PathBuf {
     beside(tape, ".journal")
 }
@@ -106,7 +147,7 @@ fn journal_path(tape: &Path) -> PathBuf {
 /// # Errors
 /// When the volume can't be read or changes, or the tape can't be written; see the module's table for what is left.
 pub fn run(
-    volume: &Volume,
+    volume: &dyn CopySource,
     options: &SnapshotOptions,
     preparation: Preparation,
     target: Target,
@@ -123,7 +164,7 @@ pub fn run(
 }
 
 struct Copier<'a> {
-    volume: &'a Volume,
+    volume: &'a dyn CopySource,
     options: &'a SnapshotOptions,
     preparation: Preparation,
     labels: Labels,
@@ -134,13 +175,24 @@ impl Copier<'_> {
     fn into_file(self, target: &Path, resume: bool, sync: bool) -> Result<SessionResult, SnapshotError> {
         let units = self.unit_count();
         let (tape, ledger) = if resume { self.reopen(target, sync, units)? } else { self.create(target, sync, units)? };
-        let made = self.fill(&tape, &ledger);
+        let (tape, ledger) = (Arc::new(tape), Arc::new(ledger));
+        let made = self.fill(&tape, &ledger, (target, resume));
+        let (tape, ledger) = (alone(tape), alone(ledger));
         let (plan, findings) = match made {
             Ok(made) => made,
             Err(error) => {
-                if !error.leaves_journal() {
+                if matches!(error, SnapshotError::Stopped) && self.volume.live().is_some() {
+                    // A clean stop is taken up after a restart of the machine too.
+                    tape.sync()?;
+                    ledger.sync().map_err(|source| SnapshotError::Io {
+                        path: journal_path(target),
+                        action: "syncing the journal",
+                        source,
+                    })?;
+                } else if !error.leaves_journal() {
                     tape.discard();
                     ledger.discard();
+                    discard_interrupted(target);
                 }
                 return Err(error);
             }
@@ -151,23 +203,43 @@ impl Copier<'_> {
         }
         tape.publish(sync)?;
         ledger.discard();
+        discard_interrupted(target);
         Ok(SessionResult { plan, manifest, findings })
     }
 
     /// Brings everything onto the tape and checks it.
-    fn fill(&self, tape: &PartialTape, ledger: &Ledger) -> Result<(TapePlan, Vec<Finding>), SnapshotError> {
-        let status = self.status();
+    fn fill(
+        &self,
+        tape: &Arc<PartialTape>,
+        ledger: &Arc<Ledger>,
+        (target, resume): (&Path, bool),
+    ) -> Result<(TapePlan, Vec<Finding>), SnapshotError> {
         let planned = self.preparation.plan()?;
         let (plan, raw_slots) = match (&self.preparation.sizes, planned) {
             (Some(sizes), Some(plan)) => {
                 tape.reserve(plan.bytes)?;
-                let job = self.job(ledger, &status, Some(sizes));
+                let job = self.job(ledger, Some(sizes));
                 self.session.monitor.begin("copying", stream_bytes(&plan));
-                let raw_slots = copy(&job, &Route::Planned { tape, plan: &plan, sizes })?;
+                let route = Route::Planned { tape, plan: &plan, sizes };
+                let out_of_order = match self.volume.live() {
+                    None => None,
+                    Some(live) => {
+                        ledger.set_all_sizes(&self.preparation.files, sizes);
+                        let out_of_order = OutOfOrder::begin(live, (tape, ledger), (&plan, sizes), &job)?;
+                        // All originals are on the tape: from here on the session can be resumed.
+                        kept_plan::keep(target, &self.preparation)?;
+                        if resume {
+                            check_secured(&job, &route)?;
+                        }
+                        Some(out_of_order)
+                    }
+                };
+                let mut raw_slots = copy(&job, &route)?;
+                raw_slots.extend(out_of_order.into_iter().flat_map(OutOfOrder::end));
                 (plan, raw_slots)
             }
             _ => {
-                let job = self.job(ledger, &status, None);
+                let job = self.job(ledger, None);
                 let route = Route::Discovered { tape, order: Turnstile::new(self.order()?) };
                 self.session.monitor.begin("copying", 0);
                 let raw_slots = copy(&job, &route)?;
@@ -177,7 +249,7 @@ impl Copier<'_> {
                 (plan, [raw_slots, differing].concat())
             }
         };
-        let findings = self.end_of_copy(&status, raw_slots)?;
+        let findings = self.end_of_copy(ledger, raw_slots)?;
         tracing::info!(files = plan.files.len(), bytes = plan.bytes, "all units are secured; writing labels and tape marks");
         write_frame(tape, &plan, &self.labels, &self.preparation.description)?;
         check_tape(tape, &plan, self.options.threads)?;
@@ -188,8 +260,7 @@ impl Copier<'_> {
     fn into_pipe(self, out: Box<dyn Write + Send>) -> Result<SessionResult, SnapshotError> {
         let failed = |source| SnapshotError::Io { path: "memory".into(), action: "making room for the digests", source };
         let ledger = Ledger::in_memory(self.unit_count()).map_err(failed)?;
-        let status = self.status();
-        let job = self.job(&ledger, &status, None);
+        let job = self.job(&ledger, None);
         let pipe = PipeTape::new(out, self.options.plan.block_bytes);
         let (order, labels) = (self.order()?, self.labels.clone());
         let route = Route::Piped {
@@ -199,7 +270,7 @@ impl Copier<'_> {
         let raw_slots = copy(&job, &route)?;
         let Route::Piped { order } = route else { unreachable!("the route was made so") };
         // The end of the tape is written only when the volume is known to have stood still.
-        let findings = self.end_of_copy(&status, raw_slots)?;
+        let findings = self.end_of_copy(&ledger, raw_slots)?;
         let plan = order.into_inner().finish()?;
         let findings = [findings, self.check_discovered(&plan, &ledger)?].concat();
         let manifest = self.manifest(&plan, &ledger, &findings);
@@ -213,18 +284,14 @@ impl Copier<'_> {
         self.preparation.files.iter().map(|file| u64::from(file.units.len())).sum()
     }
 
-    fn status(&self) -> Vec<UpdateStatus> {
-        self.preparation.files.iter().map(|file| UpdateStatus::new(file.units.len())).collect()
-    }
-
-    fn job<'a>(&'a self, ledger: &'a Ledger, status: &'a [UpdateStatus], sizes: Option<&SizeTable>) -> CopyJob<'a> {
+    fn job<'a>(&'a self, ledger: &'a Ledger, sizes: Option<&SizeTable>) -> CopyJob<'a> {
         let tasks: Vec<StageTask> = stages(&self.preparation.files, self.volume.shape().stage_units(), sizes);
         CopyJob {
             source: self.volume,
+            live: self.volume.live(),
             files: &self.preparation.files,
             tasks,
             ledger,
-            status,
             monitor: self.session.monitor,
             stop: self.session.stop,
             threads: self.options.threads.max(1),
@@ -239,26 +306,10 @@ impl Copier<'_> {
     /// Compares a plan that was found on the way with the one that the lengths of all units give, now that they are known;
     /// gives the findings that need those lengths.
     fn check_discovered(&self, plan: &TapePlan, ledger: &Ledger) -> Result<Vec<Finding>, SnapshotError> {
-        let mut bodies = vec![0; self.volume.shape().units() as usize];
-        let mut slot = 0;
-        for file in &self.preparation.files {
-            let units = file.units.len() as usize;
-            let sizes = ledger.sizes(slot..slot + units);
-            slot += units;
-            if file.blocks.is_some() {
-                continue;
-            }
-            for run in file.units.runs() {
-                let sizes = &sizes[run.at as usize..(run.at + run.units) as usize];
-                for (body, size) in bodies[run.first.0 as usize..].iter_mut().zip(sizes) {
-                    *body = size.saturating_sub(UNIT_HEADER_BYTES);
-                }
-            }
-        }
-        let sizes = SizeTable::from_body_bytes(bodies);
+        let sizes = ledger.size_table(&self.preparation.files, self.volume.shape().units());
         if *plan != TapePlan::new(self.options.plan.clone(), self.preparation.files.clone(), &sizes)? {
             let reason = "the places that were written are not those that the lengths of all units give".to_owned();
-            return Err(SnapshotError::NotAsPlanned { tape: self.volume.path().to_owned(), offset: 0, reason });
+            return Err(SnapshotError::NotAsPlanned { tape: self.volume.name().to_owned(), offset: 0, reason });
         }
         // Where the sizes were known beforehand these were told then.
         let known = self.preparation.sizes.is_some();
@@ -266,12 +317,10 @@ impl Copier<'_> {
     }
 
     /// All findings, once every unit is secured and the volume stood still.
-    fn end_of_copy(&self, status: &[UpdateStatus], raw_slots: Vec<Finding>) -> Result<Vec<Finding>, SnapshotError> {
-        for (file, status) in self.preparation.files.iter().zip(status) {
-            if let Some(unit) = status.first_unsecured() {
-                let reason = format!("unit {unit} of {} was never secured, which is an error of this program", file.name);
-                return Err(SnapshotError::Refused(reason));
-            }
+    fn end_of_copy(&self, ledger: &Ledger, raw_slots: Vec<Finding>) -> Result<Vec<Finding>, SnapshotError> {
+        if let Some(slot) = ledger.first_unsecured() {
+            let reason = format!("unit {slot} of the tape was never secured, which is an error of this program");
+            return Err(SnapshotError::Refused(reason));
         }
         self.volume.check_unchanged()?;
         Ok(self.preparation.findings.iter().cloned().chain(raw_slots).collect())
@@ -280,7 +329,8 @@ impl Copier<'_> {
     fn manifest(&self, plan: &TapePlan, ledger: &Ledger, findings: &[Finding]) -> Manifest {
         let facts = ManifestFacts {
             t0: jiff::Timestamp::from_second(self.options.t0).map(|t0| t0.to_string()).unwrap_or_default(),
-            volume: self.volume.path(),
+            consistency: self.options.consistency.clone(),
+            volume: self.volume.name(),
             shape: self.volume.shape(),
             volume_volser: self.preparation.volume_volser.map(|volser| volser.to_string()),
             tape_volser: (self.options.plan.labels != LabelKind::None).then(|| self.preparation.tape_volser.to_string()),
@@ -298,7 +348,7 @@ impl Copier<'_> {
             description: blake3::hash(&self.preparation.description).to_hex().to_string(),
             labels: self.options.plan.labels,
             block_bytes: self.options.plan.block_bytes,
-            source: self.volume.fingerprint().clone(),
+            source: self.volume.fingerprint(),
         }
     }
 
@@ -333,6 +383,41 @@ impl Copier<'_> {
         let ledger = Ledger::reopen(&path, &text, units);
         Ok((tape, ledger.map_err(|_| refuse("it is damaged or in use; run without --resume"))?))
     }
+}
+
+/// The places of a tape while hosts' writes bring units there too.
+struct OutOfOrder<'a>(&'a dyn LiveSource);
+
+impl<'a> OutOfOrder<'a> {
+    fn begin(
+        live: &'a dyn LiveSource,
+        (tape, ledger): (&Arc<PartialTape>, &Arc<Ledger>),
+        (plan, sizes): (&TapePlan, &SizeTable),
+        job: &CopyJob<'_>,
+    ) -> Result<Self, SnapshotError> {
+        let (plan, sizes) = (Arc::new(plan.clone()), Arc::new(sizes.clone()));
+        let places = TapePlaces::new(Arc::clone(tape), plan, sizes, Arc::clone(ledger), *job.source.shape());
+        // Made first: its drop ends what was begun, also when beginning fails.
+        let out_of_order = Self(live);
+        live.begin_places(Arc::new(places))?;
+        Ok(out_of_order)
+    }
+
+    /// Ends it; gives the findings about units that were brought out of order.
+    fn end(self) -> Vec<Finding> {
+        self.0.end_places().map(|places| places.take_findings()).unwrap_or_default()
+    }
+}
+
+impl Drop for OutOfOrder<'_> {
+    fn drop(&mut self) {
+        self.0.end_places();
+    }
+}
+
+/// Takes back what only the places of a live copy shared, which are ended.
+fn alone<T: std::fmt::Debug>(shared: Arc<T>) -> T {
+    Arc::try_unwrap(shared).unwrap_or_else(|shared| unreachable!("{shared:?} is still shared, though its copy has ended"))
 }
 
 fn stream_bytes(plan: &TapePlan) -> u64 {

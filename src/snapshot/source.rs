@@ -1,32 +1,46 @@
-//! Where the copier reads units: a volume now, a live gateway's session later, memory in tests.
+//! What a session copies: an opened volume that stands still, or a volume as of T0 behind a live gateway.
 
-use crate::volume::{Shape, Stage, UnitIndex, Volume, VolumeError};
+use super::live::LiveSource;
+use crate::finding::Finding;
+use crate::volume::{Fingerprint, UnitSource, Volume, VolumeError};
 
-/// Something that holds the units of a volume.
-pub trait UnitSource: Sync {
-    /// Units and their addresses.
-    fn shape(&self) -> &Shape;
+/// A volume that can be copied: its units, and what a session must know besides.
+pub trait CopySource: UnitSource {
+    /// Whether measuring units is much cheaper than reading them.
+    fn measures_sparsely(&self) -> bool;
 
-    /// Reads neighbouring units into a stage.
+    /// What was odd when the volume was opened.
+    fn findings(&self) -> Vec<Finding>;
+
+    /// Identity of the volume's files at T0.
+    fn fingerprint(&self) -> Fingerprint;
+
+    /// Looks whether what was read is the volume as of T0.
     ///
     /// # Errors
-    /// When one of them can't be read at all.
-    fn read_units(&self, first: UnitIndex, count: u32, stage: &mut Stage) -> Result<(), VolumeError>;
+    /// When it is not.
+    fn check_unchanged(&self) -> Result<(), VolumeError>;
 
-    /// What messages call the volume.
-    fn name(&self) -> &std::path::Path;
+    /// What it adds to the copy, if hosts write to it meanwhile.
+    fn live(&self) -> Option<&dyn LiveSource> {
+        None
+    }
 }
 
-impl UnitSource for Volume {
-    fn shape(&self) -> &Shape {
-        self.shape()
+impl CopySource for Volume {
+    fn measures_sparsely(&self) -> bool {
+        self.measures_sparsely()
     }
 
-    fn read_units(&self, first: UnitIndex, count: u32, stage: &mut Stage) -> Result<(), VolumeError> {
-        self.read_units(first, count, stage)
+    fn findings(&self) -> Vec<Finding> {
+        self.findings().to_vec()
     }
 
-    fn name(&self) -> &std::path::Path {
-        self.path()
+    fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint().clone()
+    }
+
+    fn check_unchanged(&self) -> Result<(), VolumeError> {
+        self.check_unchanged()
     }
 }

@@ -23,6 +23,7 @@ mod slots;
 mod space;
 mod stage;
 mod tables;
+mod unit_source;
 mod update;
 
 pub mod create;
@@ -48,4 +49,5 @@ pub use image_file::{FileIdentity, Fingerprint};
 pub use opened::{OpenOptions, Volume};
 pub use shape::{BlockShape, Shape, UnitAddress, UnitIndex};
 pub use stage::{Stage, StagedUnit};
+pub use unit_source::UnitSource;
 pub use update::Room;

@@ -12,12 +12,16 @@ use crate::aligned::AlignedBuffer;
 pub struct Stage {
     buffer: AlignedBuffer,
     units: Vec<Slice>,
+    /// Bodies that came from elsewhere than the read.
+    replaced: Vec<u8>,
 }
 
 #[derive(Debug, Clone)]
 struct Slice {
     kind: UnitKind,
     range: Range<usize>,
+    /// Whether the range is one of the replaced bodies.
+    replaced: bool,
     defect: Option<TrackError>,
 }
 
@@ -53,11 +57,7 @@ impl Stage {
 
     /// The units in order.
     pub fn units(&self) -> impl ExactSizeIterator<Item = StagedUnit<'_>> {
-        self.units.iter().map(|slice| StagedUnit {
-            kind: slice.kind,
-            body: &self.buffer()[slice.range.clone()],
-            defect: slice.defect,
-        })
+        self.units.iter().map(|slice| StagedUnit { kind: slice.kind, body: self.slice(slice), defect: slice.defect })
     }
 
     /// The body of one unit.
@@ -66,7 +66,22 @@ impl Stage {
     /// When the stage has no such unit.
     #[must_use]
     pub fn body(&self, unit: usize) -> &[u8] {
-        &self.buffer()[self.units[unit].range.clone()]
+        self.slice(&self.units[unit])
+    }
+
+    fn slice(&self, slice: &Slice) -> &[u8] {
+        let bytes = if slice.replaced { &self.replaced } else { self.buffer() };
+        &bytes[slice.range.clone()]
+    }
+
+    /// Puts another body in the place of unit `unit`: its original, kept when it was about to change.
+    ///
+    /// # Panics
+    /// When the stage has no such unit.
+    pub(crate) fn replace(&mut self, unit: usize, kind: UnitKind, body: &[u8], defect: Option<TrackError>) {
+        let start = self.replaced.len();
+        self.replaced.extend_from_slice(body);
+        self.units[unit] = Slice { kind, range: start..self.replaced.len(), replaced: true, defect };
     }
 
     /// Empties the stage and gives its buffer, `bytes` long, to be filled; units are then declared by
@@ -78,6 +93,7 @@ impl Stage {
     /// As [`refill`](Self::refill), for bytes that are read at once from `offset` of a file.
     pub(crate) fn refill_from(&mut self, offset: u64, bytes: usize) -> &mut [u8] {
         self.units.clear();
+        self.replaced.clear();
         self.buffer.at_offset(offset, bytes)
     }
 
@@ -89,6 +105,6 @@ impl Stage {
     /// Declares the next unit to be `range` of the buffer.
     pub(crate) fn push(&mut self, kind: UnitKind, range: Range<usize>, defect: Option<TrackError>) {
         debug_assert!(range.end <= self.buffer().len());
-        self.units.push(Slice { kind, range, defect });
+        self.units.push(Slice { kind, range, replaced: false, defect });
     }
 }

@@ -145,11 +145,12 @@ impl Volume {
     /// Leaves the image as a clean stop does: what is pending is written, a compressed file gets its list of free spaces
     /// and is marked as closed, and all is on stable storage.
     ///
-    /// A volume that is dropped instead is closed as well as can be, without waiting for the storage.
+    /// A volume that is dropped instead is closed as well as can be, without waiting for the storage. One that is written
+    /// to afterwards must be closed again.
     ///
     /// # Errors
     /// When a file can't be written; the image is then as a crash would have left it.
-    pub fn close(self) -> Result<(), VolumeError> {
+    pub fn close(&self) -> Result<(), VolumeError> {
         match &self.source {
             Source::Compressed(image) => image.close(),
             Source::Plain(_) | Source::RawTracks(_) | Source::Blocks(_) => self.sync(),

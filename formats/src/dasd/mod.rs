@@ -1,6 +1,7 @@
 //! Disks: device types and geometry, tracks and records, and the image formats that hold them.
 
 pub mod address;
+pub mod characteristics;
 pub mod compressed_header;
 pub mod device;
 pub mod device_header;

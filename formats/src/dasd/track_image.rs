@@ -92,7 +92,7 @@ impl Expander {
     }
 }
 
-fn expand_bzip2(content: &[u8], out: &mut [u8]) -> Result<usize, ImageError> {
+pub(crate) fn expand_bzip2(content: &[u8], out: &mut [u8]) -> Result<usize, ImageError> {
     let damaged = ImageError::Stream { codec: "bzip2" };
     let mut stream = Decompress::new(false);
     loop {

@@ -1,0 +1,157 @@
+//! A volume of a session: its T0, its tape, and how far that is.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+
+use super::status::{Instant as T0Instant, VolumeStatus};
+use super::view::MemberView;
+use super::volume_at_t0::VolumeAtT0;
+use crate::finding::Finding;
+use crate::gate::VolumeGate;
+use crate::snapshot::{
+    LiveSource, Manifest, Monitor, Preparation, SessionOptions, SessionResult, SnapshotError, SnapshotOptions, Target,
+    discard_interrupted, run,
+};
+use crate::volume::UnitSource;
+
+/// Where the tape of a volume goes.
+pub(super) enum Sink {
+    /// A tape image, which takes units at their places.
+    File(PathBuf),
+    /// A named pipe, which takes the tape in order.
+    Pipe(PathBuf),
+}
+
+/// A volume of a session.
+pub(super) struct Member {
+    pub(super) gate: Arc<VolumeGate>,
+    pub(super) at_t0: Arc<VolumeAtT0>,
+    pub(super) sink: Option<Sink>,
+    pub(super) view: Option<MemberView>,
+    pub(super) options: SnapshotOptions,
+    pub(super) progress: Progress,
+    /// What an earlier process prepared, if this one goes on with its tape.
+    pub(super) begun: Mutex<Option<Preparation>>,
+    pub(super) result: Mutex<Option<SessionResult>>,
+}
+
+/// How far the copy is.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    units_total: AtomicU64,
+    bytes: AtomicU64,
+    bytes_total: AtomicU64,
+    copying: AtomicBool,
+}
+
+impl Monitor for Progress {
+    fn begin(&self, phase: &'static str, total: u64) {
+        let copying = phase == "copying";
+        self.copying.store(copying, Ordering::Relaxed);
+        if copying {
+            self.bytes_total.store(total, Ordering::Relaxed);
+        }
+    }
+
+    fn advance(&self, amount: u64) {
+        if self.copying.load(Ordering::Relaxed) {
+            self.bytes.fetch_add(amount, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Member {
+    /// Makes the tape; the volume's T0 is fixed.
+    pub(super) fn make_tape(&self, (t0, instant): (i64, T0Instant), stop: &AtomicBool) -> Result<(), SnapshotError> {
+        let Some(sink) = &self.sink else {
+            self.progress.units_total.store(self.at_t0.shape().units().into(), Ordering::Relaxed);
+            return Ok(());
+        };
+        let options = SnapshotOptions { t0, consistency: Some(instant.word().to_owned()), ..self.options.clone() };
+        let volume = &*self.at_t0;
+        let begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let resume = begun.is_some();
+        let preparation = match begun {
+            Some(preparation) => preparation,
+            None => {
+                let preparation = Preparation::new(volume, &options, true, &self.progress)?;
+                volume.narrow(&preparation.files, &|_| false);
+                preparation
+            }
+        };
+        let wanted: u64 = preparation.files.iter().map(|file| u64::from(file.units.len())).sum();
+        self.progress.units_total.store(wanted, Ordering::Relaxed);
+        let (target, manifest) = match sink {
+            Sink::File(tape) => (Target::File { tape: tape.clone(), resume, sync: true }, Some(Manifest::path_of(tape))),
+            Sink::Pipe(pipe) => (Target::Pipe(open_pipe(pipe, stop)?), None),
+        };
+        // Blocks of a destination device are the operator's question to `plan`.
+        let session = SessionOptions { manifest, destination: (4096, 0), stop, monitor: &self.progress };
+        let result = run(volume, &options, preparation, target, &session)?;
+        *self.result.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+        Ok(())
+    }
+
+    /// Takes away what is there of a tape that won't be made.
+    pub(super) fn discard_tape(&self) {
+        if let Some(Sink::File(tape)) = &self.sink {
+            discard_interrupted(tape);
+        }
+    }
+
+    pub(super) fn status(&self) -> VolumeStatus {
+        let counters = self.at_t0.counters();
+        let result = self.result.lock().unwrap_or_else(PoisonError::into_inner);
+        let tape = match &self.sink {
+            Some(Sink::File(path) | Sink::Pipe(path)) => Some(path.clone()),
+            None => None,
+        };
+        VolumeStatus {
+            volume: self.gate.name().to_owned(),
+            units_total: self.progress.units_total.load(Ordering::Relaxed),
+            in_order: counters.in_order_units.load(Ordering::Relaxed).into(),
+            out_of_order: counters.out_of_order_units.load(Ordering::Relaxed).into(),
+            bytes: self.progress.bytes.load(Ordering::Relaxed),
+            bytes_total: self.progress.bytes_total.load(Ordering::Relaxed),
+            tape,
+            tape_volser: result.as_ref().and_then(|result| result.manifest.tape.volser.clone()),
+            view: self.view.as_ref().filter(|view| view.stands()).map(|view| view.name().to_owned()),
+        }
+    }
+
+    pub(super) fn findings(&self) -> Vec<Finding> {
+        let result = self.result.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut findings = result.as_ref().map(|result| result.findings.clone()).unwrap_or_default();
+        findings.extend(self.view.iter().flat_map(MemberView::findings));
+        findings
+    }
+}
+
+/// Opens a named pipe for writing; waits for its reader until `stop`.
+fn open_pipe(path: &Path, stop: &AtomicBool) -> Result<Box<dyn Write + Send>, SnapshotError> {
+    let failed = |source| SnapshotError::Io { path: path.to_owned(), action: "opening the pipe", source };
+    loop {
+        match rustix::fs::open(path, OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty()) {
+            Ok(pipe) => {
+                // From here on a slow reader is waited for.
+                let flags = rustix::fs::fcntl_getfl(&pipe).map_err(|errno| failed(errno.into()))?;
+                rustix::fs::fcntl_setfl(&pipe, flags - OFlags::NONBLOCK).map_err(|errno| failed(errno.into()))?;
+                return Ok(Box::new(std::io::BufWriter::with_capacity(1 << 20, File::from(pipe))));
+            }
+            // Nobody reads yet.
+            Err(Errno::NXIO) if stop.load(Ordering::Relaxed) => return Err(SnapshotError::Stopped),
+            Err(Errno::NXIO) => std::thread::sleep(LOOK_FOR_READER),
+            Err(errno) => return Err(failed(errno.into())),
+        }
+    }
+}
+
+/// How often the reader of a pipe is looked for.
+const LOOK_FOR_READER: Duration = Duration::from_millis(20);
