@@ -226,6 +226,7 @@ impl Sessions {
         let begun = interrupted.map(|interrupted| {
             // What is on the tape needs no protection any more; the rest has not changed since T0.
             at_t0.narrow(&interrupted.preparation.files, &|slot| interrupted.on_tape[slot]);
+            at_t0.count_in_order(interrupted.on_tape.count_ones());
             interrupted.preparation
         });
         let (progress, result) = (Progress::default(), Mutex::default());

@@ -209,6 +209,12 @@ impl VolumeAtT0 {
         self.ending.get()
     }
 
+    /// Counts units that an earlier process brought to the tape.
+    pub(super) fn count_in_order(&self, units: usize) {
+        // A file's units are counted by a u32.
+        self.counters.in_order_units.fetch_add(u32::try_from(units).unwrap_or(u32::MAX), Ordering::Relaxed);
+    }
+
     /// What hosts' writes cost and brought.
     #[must_use]
     pub const fn counters(&self) -> &HostCounters {
