@@ -147,6 +147,17 @@ impl Process {
     }
 }
 
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        if self.process.0.try_wait().is_ok_and(|ended| ended.is_none()) {
+            let _ = self.process.0.kill();
+            let _ = self.process.0.wait();
+            // The dead mount would keep the folder from being removed.
+            let _ = Command::new("fusermount3").args(["-u", "-z", "-q"]).arg(self.folder.join("mount")).status();
+        }
+    }
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.0.kill();
