@@ -18,5 +18,6 @@ pub mod plan;
 pub mod restore;
 pub mod service;
 pub mod snapshot;
+mod sync;
 pub mod tape;
 pub mod volume;

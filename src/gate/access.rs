@@ -1,7 +1,6 @@
 //! An access: a channel program or a single operation, and the only way to read and write a disk.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::changes::Changed;
 use super::device_lock::{Kind, Tenure};
@@ -9,6 +8,7 @@ use super::error::GateError;
 use super::port::PortShared;
 use super::volume_gate::VolumeGate;
 use super::watcher::Watchers;
+use crate::sync::atomic::Ordering;
 use crate::volume::UnitIndex;
 
 /// A host's right to read and write the disk until it is dropped; see the module's head for what it guards.

@@ -3,8 +3,9 @@
 //! Hosts keep tracks cached for ever and read again only what they are told of (shared device protocol, purge list). One's
 //! own writes are not told.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::PoisonError;
 
+use crate::sync::Mutex;
 use crate::volume::UnitIndex;
 
 /// Units that are told one by one; more are told as everything. It is what a START reply of the shared device protocol

@@ -13,11 +13,12 @@
 //! [`GONE_LIMIT`] and somebody else wants the device; what it then still tries to do fails ([`Tenure`]).
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::watcher::Watchers;
+use crate::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use crate::sync::{Condvar, Mutex, MutexGuard};
 
 /// How long a client may be gone before its lock is released for others, unless the gate is told otherwise.
 pub const GONE_LIMIT: Duration = Duration::from_secs(15);

@@ -11,9 +11,10 @@
 //! Whoever measures holds the unit's lock, notes the length, and only then clears the bit. [`share`](LiveSizes::share)
 //! copies the bits first and the lengths after: a clear bit has its length.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::volume::UnitIndex;
 
 /// Units whose lengths are shared together.

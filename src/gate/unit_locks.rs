@@ -3,8 +3,9 @@
 //! A lock serves every 64th unit: a write holds its own for the microseconds of one slot, and who waits for it wants the
 //! same unit in one case of 64 only by chance. Nothing else is locked while one is held, but what the disk itself locks.
 
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::PoisonError;
 
+use crate::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use crate::volume::UnitIndex;
 
 /// The locks of a disk's units.

@@ -1,7 +1,6 @@
 //! The gate of one disk.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError};
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -12,6 +11,8 @@ use super::port::{HostPort, PortShared};
 use super::sizes::LiveSizes;
 use super::unit_locks::UnitLocks;
 use super::write_mark::WriteMark;
+use crate::sync::RwLock;
+use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::volume::{UnitIndex, VolumeError};
 
 /// One served disk.

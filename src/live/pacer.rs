@@ -34,8 +34,8 @@ impl Pacer {
     /// A pacer that looks at the hosts of these gates.
     #[must_use]
     pub fn new(pace: Pace, gates: &[Arc<VolumeGate>]) -> Self {
-        let gates = gates.iter().map(Arc::downgrade).collect();
         let (stages, paid_until) = Default::default();
+        let gates = gates.iter().map(Arc::downgrade).collect();
         let pacer = Self { stages_in_a_row: AtomicU32::new(0), bytes_per_second: AtomicU64::new(0), stages, gates, paid_until };
         pacer.set(pace);
         pacer

@@ -10,10 +10,12 @@
 //! worst case both copy the same unit, and write the same bytes to the same place.
 
 use std::ops::Range;
-use std::sync::atomic::{Ordering, fence};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::PoisonError;
 
 use crate::snapshot::UpdateStatus;
+use crate::sync::atomic::Ordering;
+use crate::sync::atomic::fence;
+use crate::sync::{Condvar, Mutex};
 use crate::volume::UnitIndex;
 
 /// The status of a volume's units, and those who wait for a claim.

@@ -1,15 +1,16 @@
 //! A snapshot session: T0 of its volumes, then a thread for each that makes its tape.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::action::{EventSink, Watch};
 use super::member::Member;
 use super::pacer::Pacer;
 use super::status::{
-    CacheUse, Instant as T0Instant, Pace, SessionId, SessionRequest, SessionState, SessionStatus, StatusFinding,
+    CacheUse, Consistency, Instant as T0Instant, Pace, SessionId, SessionRequest, SessionState, SessionStatus, StatusFinding,
 };
 use super::t0::{self, T0Error};
 use super::view::{Beginning, KeptFolder, MemberView, Record, ShowError};
@@ -17,7 +18,6 @@ use super::volume_at_t0::{Ending, LossListener};
 use crate::finding::Finding;
 use crate::gate::{Still, VolumeGate};
 use crate::snapshot::{CopySource, SnapshotError};
-use crate::volume::Fingerprint;
 
 /// Over how long the rate is reckoned.
 const RATE_WINDOW: Duration = Duration::from_secs(5);
@@ -35,6 +35,8 @@ pub struct Session {
     rate: Mutex<VecDeque<(Instant, u64)>>,
     /// Where its views are kept over a restart of the service.
     folder: Option<KeptFolder>,
+    /// What it has behind the gates if it makes no copy.
+    watch: Option<Watch>,
 }
 
 struct State {
@@ -80,6 +82,22 @@ impl Session {
         pacer: Arc<Pacer>,
         folder: Option<KeptFolder>,
     ) -> Arc<Self> {
+        Self::made_of(id, request, (members, None), pacer, folder)
+    }
+
+    /// A session that counts, tells or protects.
+    pub(super) fn watching(id: SessionId, request: SessionRequest, watch: Watch) -> Arc<Self> {
+        let pacer = Arc::new(Pacer::new(request.pace, &[]));
+        Self::made_of(id, request, (Vec::new(), Some(watch)), pacer, None)
+    }
+
+    fn made_of(
+        id: SessionId,
+        request: SessionRequest,
+        (members, watch): (Vec<Member>, Option<Watch>),
+        pacer: Arc<Pacer>,
+        folder: Option<KeptFolder>,
+    ) -> Arc<Self> {
         let (findings, record, t0, ended) = Default::default();
         let state = State { state: SessionState::Starting, ended, findings, record, t0, working: members.len() };
         Arc::new(Self {
@@ -93,7 +111,26 @@ impl Session {
             threads: Mutex::default(),
             rate: Mutex::default(),
             folder,
+            watch,
         })
+    }
+
+    /// Begins to count, tell or protect, from one instant on for all volumes.
+    pub(super) fn start_watching(&self, sink: &Arc<dyn EventSink>) -> Result<(), BeginError> {
+        let Some(watch) = &self.watch else { return Ok(()) };
+        let wait = Duration::from_millis(self.request.t0_wait_ms);
+        let (held, _) = t0::take(&watch.gates(), Consistency::Now, wait, None)
+            .inspect_err(|error| self.set_state(SessionState::Void { reason: error.to_string() }))?;
+        watch.begin(held.still());
+        drop(held);
+        self.set_state(SessionState::Watching);
+        for work in watch.work(sink) {
+            match std::thread::Builder::new().name(format!("session-{}", self.id)).spawn(work) {
+                Ok(thread) => self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread),
+                Err(error) => self.void(&format!("no thread could be started: {error}")),
+            }
+        }
+        Ok(())
     }
 
     /// Takes T0 and begins the tapes and views.
@@ -201,14 +238,6 @@ impl Session {
         folder.write_record(record).map_err(|source| BeginError::Record { id: self.id, source })
     }
 
-    /// Notes how a clean stop left the images, so that the next start can tell that nobody else changed them.
-    pub(super) fn note_stop(&self, left: &BTreeMap<String, Fingerprint>) {
-        let noted = self.write_record(|record| record.stopped.clone_from(left));
-        if let Err(error) = noted {
-            tracing::warn!(%error, "the views of the session may not come back at the next start");
-        }
-    }
-
     fn views(&self) -> impl Iterator<Item = (&Arc<Member>, &MemberView)> {
         self.members.iter().filter_map(|member| member.view.as_ref().map(|view| (member, view)))
     }
@@ -283,6 +312,7 @@ impl Session {
         for member in &self.members {
             member.at_t0.end(ending.clone());
         }
+        self.watch.iter().for_each(Watch::end);
         self.stop.store(true, Ordering::Release);
         self.moved.notify_all();
         self.discard_views();
@@ -371,7 +401,9 @@ impl Session {
             let state = self.state();
             (state.state.clone(), state.t0, state.findings.clone())
         };
-        let volumes: Vec<_> = self.members.iter().map(|member| member.status()).collect();
+        let mut volumes: Vec<_> = self.members.iter().map(|member| member.status()).collect();
+        volumes.extend(self.watch.iter().flat_map(Watch::volumes));
+        let (held, longest_hold_us) = self.watch.as_ref().map(Watch::holds).unwrap_or_default();
         let bytes: u64 = volumes.iter().map(|volume| volume.bytes).sum();
         let total: u64 = volumes.iter().map(|volume| volume.bytes_total).sum();
         let bytes_per_second = self.rate(bytes);
@@ -394,11 +426,13 @@ impl Session {
             volumes,
             bytes_per_second,
             pace: self.pacer.get(),
-            writes_held: counters().map(|counters| counters.writes_held.load(Ordering::Relaxed)).sum(),
-            longest_hold_us: counters().map(|counters| counters.longest_hold_us.load(Ordering::Relaxed)).max().unwrap_or(0),
+            writes_held: counters().map(|counters| counters.writes_held.load(Ordering::Relaxed)).sum::<u64>() + held,
+            longest_hold_us: counters()
+                .map(|counters| counters.longest_hold_us.load(Ordering::Relaxed))
+                .fold(longest_hold_us, u64::max),
             cache,
             findings: findings.iter().map(StatusFinding::from).collect(),
-            counts: Vec::new(),
+            counts: self.watch.as_ref().map(Watch::counts).unwrap_or_default(),
         }
     }
 

@@ -3,25 +3,26 @@
 use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use thiserror::Error;
 
+use super::action::EventListener;
 use super::member::{Member, Progress, Sink};
 use super::pacer::Pacer;
 use super::session::{BeginError, Session};
 use super::status::{Action, SessionId, SessionRequest, SessionStatus, VolumeRequest};
 use super::t0::T0Error;
 use super::trial::Trial;
-use super::view::{KeptFolder, LiveView, MemberView, Overlay};
+use super::view::{KeptFolder, Left, Place, Views};
 use super::volume_at_t0::{AtT0Parts, VolumeAtT0};
 use crate::cache::{CacheError, CachePool};
 use crate::finding::Finding;
-use crate::gate::{Disk, LastWrite, Still, VolumeGate, WriteMark};
+use crate::gate::{Still, VolumeGate};
 use crate::plan::pattern::{Pattern, Selection};
 use crate::plan::{PlanError, PlanOptions};
-use crate::snapshot::{Interrupted, LiveSource, SnapshotError, SnapshotOptions};
-use crate::volume::{Fingerprint, UnitSource};
+use crate::snapshot::{LiveSource, SnapshotError, SnapshotOptions};
+use crate::volume::Fingerprint;
 
 /// A served volume, as sessions know it.
 #[derive(Debug, Clone)]
@@ -95,43 +96,14 @@ pub struct Sessions {
     pools: Vec<Arc<CachePool>>,
     pub(super) views: Option<Views>,
     pub(super) threads: usize,
+    pub(super) events: OnceLock<EventListener>,
     running: Mutex<Running>,
-}
-
-/// The configured views, and what is needed to keep them over a restart.
-#[derive(Debug)]
-pub(super) struct Views {
-    live: BTreeMap<String, LiveView>,
-    /// Where sessions with views have their folders.
-    pub(super) folder: PathBuf,
-    /// The last write to each volume that an earlier process noted.
-    pub(super) last_writes: BTreeMap<String, LastWrite>,
 }
 
 #[derive(Debug)]
 pub(super) struct Running {
     pub(super) next: u64,
     pub(super) sessions: BTreeMap<SessionId, Arc<Session>>,
-}
-
-/// What a member's view needs that is there before the others.
-pub(super) struct Place<'a> {
-    pub(super) id: SessionId,
-    /// Its volume's number in the request.
-    pub(super) number: usize,
-    pub(super) folder: Option<&'a KeptFolder>,
-    /// What an earlier process left of it.
-    pub(super) left: Left,
-}
-
-/// What an earlier process left of a member.
-pub(super) enum Left {
-    /// Nothing: the session begins.
-    Nothing,
-    /// The originals of a view.
-    View,
-    /// A tape that is not whole, of the volume that was opened with these files.
-    Tape(Interrupted, Fingerprint),
 }
 
 impl Sessions {
@@ -141,33 +113,7 @@ impl Sessions {
     pub fn new(volumes: Vec<LiveVolume>, pools: Vec<Arc<CachePool>>, first_id: SessionId, threads: usize) -> Self {
         let volumes = volumes.into_iter().map(|volume| (volume.gate.name().to_owned(), volume)).collect();
         let running = Mutex::new(Running { next: first_id.0, sessions: BTreeMap::new() });
-        Self { volumes, pools, views: None, threads, running }
-    }
-
-    /// Adds the configured views, and the folder in which the service keeps what survives a restart.
-    ///
-    /// From here on the time of the last write to each volume is noted there: do this before any front-end opens, and
-    /// then [`restore_views`](Self::restore_views).
-    ///
-    /// # Errors
-    /// When the folders or notes can't be made.
-    pub fn with_views(mut self, views: Vec<LiveView>, state: &Path) -> Result<Self, StartError> {
-        let folder = |name: &str| {
-            let path = state.join(name);
-            let made = std::fs::create_dir_all(&path);
-            made.map_err(|source| StartError::State { path: path.clone(), source }).map(|()| path)
-        };
-        let marks = folder("last-writes")?;
-        let mut last_writes = BTreeMap::new();
-        for (name, volume) in &self.volumes {
-            let path = marks.join(name);
-            let (mark, last) = WriteMark::open(&path).map_err(|source| StartError::State { path, source })?;
-            volume.gate.set_write_mark(mark);
-            last_writes.extend(last.map(|last| (name.clone(), last)));
-        }
-        let live = views.into_iter().map(|view| (view.name().to_owned(), view)).collect();
-        self.views = Some(Views { live, folder: folder("views")?, last_writes });
-        Ok(self)
+        Self { volumes, pools, views: None, threads, events: OnceLock::new(), running }
     }
 
     /// Starts a session: refusals are found first, then T0 is taken, and the tapes are begun.
@@ -185,23 +131,25 @@ impl Sessions {
             return Err(StartError::Refused(format!("{} is named twice", twice.volume)));
         }
         if request.action != Action::Snapshot {
-            return Err(StartError::Refused("only snapshots are made here".to_owned()));
+            return self.start_action(request);
         }
         let pool = self.pool(request.cache.as_deref())?;
         let gates = request.volumes.iter().map(|volume| Ok(Arc::clone(&self.volume(&volume.volume)?.gate)));
         let gates = gates.collect::<Result<Vec<_>, StartError>>()?;
         let pacer = Arc::new(Pacer::new(request.pace, &gates));
-        let id = {
-            let mut running = self.running();
-            running.next += 1;
-            SessionId(running.next - 1)
-        };
+        let id = self.next_id();
         let folder = self.folder_for(id, &request, pool)?;
         let started = self.start_in(id, request, (pool, pacer), folder.clone(), frozen);
         if let (Err(_), Some(folder)) = (&started, folder) {
             folder.remove();
         }
         started
+    }
+
+    pub(super) fn next_id(&self) -> SessionId {
+        let mut running = self.running();
+        running.next += 1;
+        SessionId(running.next - 1)
     }
 
     fn start_in(
@@ -222,22 +170,6 @@ impl Sessions {
         session.start(frozen)?;
         self.running().sessions.insert(id, Arc::clone(&session));
         Ok(session)
-    }
-
-    /// The folder of a session that survives a restart of the service: one with a tape image, or with views whose
-    /// originals are kept on disk.
-    fn folder_for(
-        &self,
-        id: SessionId,
-        request: &SessionRequest,
-        pool: &Arc<CachePool>,
-    ) -> Result<Option<KeptFolder>, StartError> {
-        let Some(views) = &self.views else { return Ok(None) };
-        if request.volumes.iter().any(|volume| volume.view.is_some()) && !pool.has_spill() {
-            return Ok(None);
-        }
-        let made = KeptFolder::create(&views.folder, id, request.durable);
-        made.map(Some).map_err(|source| StartError::State { path: views.folder.join(id.to_string()), source })
     }
 
     pub(super) fn volume(&self, name: &str) -> Result<&LiveVolume, StartError> {
@@ -294,69 +226,11 @@ impl Sessions {
         let begun = interrupted.map(|interrupted| {
             // What is on the tape needs no protection any more; the rest has not changed since T0.
             at_t0.narrow(&interrupted.preparation.files, &|slot| interrupted.on_tape[slot]);
+            at_t0.count_in_order(interrupted.on_tape.count_ones());
             interrupted.preparation
         });
         let (progress, result) = (Progress::default(), Mutex::default());
         Ok(Member { gate, at_t0: Arc::new(at_t0), sink, view, options, progress, begun: Mutex::new(begun), result })
-    }
-
-    /// The view of a volume of a session, if it asks for one.
-    fn view(
-        &self,
-        place: &Place<'_>,
-        (request, asked): (&SessionRequest, &VolumeRequest),
-        gate: &Arc<VolumeGate>,
-        pool: &Arc<CachePool>,
-    ) -> Result<Option<MemberView>, StartError> {
-        let refused = |reason: String| Err(StartError::Refused(reason));
-        let Some(name) = &asked.view else {
-            return match &asked.view_volser {
-                Some(serial) => refused(format!("a view serial {serial} is given for {}, and no view", asked.volume)),
-                None => Ok(None),
-            };
-        };
-        let Some(live) = self.views.as_ref().and_then(|views| views.live.get(name)) else {
-            return refused(format!("no view is called {name}; see `tapegate volumes`"));
-        };
-        if live.volume != asked.volume {
-            return refused(format!("{name} is a view of {}, not of {}", live.volume, asked.volume));
-        }
-        let selective = !(request.files.is_empty() && request.exclude.is_empty() && request.ranges.is_empty());
-        if selective && asked.tape.is_none() {
-            return refused(format!(
-                "{name} shows the whole of {}; leave the data sets out, or name a tape for them",
-                asked.volume
-            ));
-        }
-        let serial = match asked.view_volser.as_deref().map(str::parse).transpose() {
-            Ok(serial) => serial,
-            Err(error) => return refused(format!("the serial of {name}: {error}")),
-        };
-        let owner = format!("session {}", place.id);
-        let reservation = live.device.reserve(place.id);
-        let reservation = reservation.map_err(|session| StartError::ViewInUse { view: name.clone(), session })?;
-        let overlay = match place.folder {
-            _ if !live.device.is_writable() => None,
-            None => return refused(format!("{name} is writable, which takes a cache with a spill; {} has none", pool.name())),
-            Some(folder) => {
-                let (path, shape, room) = (folder.writes(place.number), *live.device.shape(), pool.counted_room(&owner)?);
-                let overlay = if matches!(place.left, Left::View) {
-                    Overlay::reopen(&path, shape, room, request.durable)
-                } else {
-                    Overlay::create(&path, shape, room, request.durable)
-                };
-                Some(overlay.map_err(SnapshotError::from)?)
-            }
-        };
-        let view = MemberView::new(live.clone(), serial, overlay, reservation);
-        if matches!(place.left, Left::Nothing) {
-            view.refuse_early(&**gate.disk()).map_err(|error| StartError::Refused(error.to_string()))?;
-        }
-        if place.folder.is_none() {
-            let detail = format!("it ends with the service, because the cache {} has no spill", pool.name());
-            view.add_finding(Finding::note("view-not-kept", detail).of(name));
-        }
-        Ok(Some(view))
     }
 
     /// A session by its number.
@@ -389,17 +263,22 @@ pub(super) fn sink(path: &Path) -> Result<Sink, StartError> {
     }
 }
 
-pub(super) fn options(request: &SessionRequest, asked: &VolumeRequest, threads: usize) -> Result<SnapshotOptions, StartError> {
+/// The data sets that are asked for.
+pub(super) fn selection(request: &SessionRequest) -> Result<Selection, StartError> {
     let patterns = |texts: &[String]| {
         let parse = |text: &String| text.parse::<Pattern>().map_err(|error| StartError::Refused(error.to_string()));
         texts.iter().map(parse).collect::<Result<Vec<_>, _>>()
     };
+    Ok(Selection { include: patterns(&request.files)?, exclude: patterns(&request.exclude)? })
+}
+
+pub(super) fn options(request: &SessionRequest, asked: &VolumeRequest, threads: usize) -> Result<SnapshotOptions, StartError> {
     let tape = &request.tape;
     let volser = asked.tape_volser.as_deref().map(str::parse).transpose();
     Ok(SnapshotOptions {
         plan: PlanOptions::new(tape.labels, tape.block_bytes.unwrap_or(PlanOptions::DEFAULT_BLOCK_BYTES.into()))?,
         tape_volser: volser.map_err(PlanError::Name)?,
-        selection: Selection { include: patterns(&request.files)?, exclude: patterns(&request.exclude)? },
+        selection: selection(request)?,
         form: tape.form,
         used: tape.used,
         whole: tape.whole,

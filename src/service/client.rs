@@ -13,7 +13,7 @@ use super::protocol::{Reply, Request};
 #[non_exhaustive]
 pub enum ClientError {
     /// Nobody answers.
-    #[error("{}: no service answers ({source}); start one with `tapegate serve`, or name its socket with --control", path.display())]
+    #[error("{}: no service answers; start one with `tapegate serve`, or name its socket with --control", path.display())]
     NoService {
         /// The socket.
         path: PathBuf,

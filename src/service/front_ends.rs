@@ -106,7 +106,11 @@ fn mount(gateway: &Gateway, config: &FilesConfig) -> anyhow::Result<FileMount> {
     let entry =
         |(gate, read_only): (&Arc<VolumeGate>, bool)| Entry { name: gate.name().to_owned(), gate: Arc::clone(gate), read_only };
     let entries: Vec<_> = volumes.chain(views).map(entry).collect();
-    std::fs::create_dir_all(&config.mount).with_context(|| format!("{}: making the folder failed", config.mount.display()))?;
+    // A dead mount of a gateway that was killed is there, and is no folder; the mount takes it away.
+    if matches!(rustix::fs::statfs(&config.mount), Err(rustix::io::Errno::NOENT)) {
+        let made = std::fs::create_dir_all(&config.mount);
+        made.with_context(|| format!("{}: making the folder failed", config.mount.display()))?;
+    }
     let options = MountOptions { allow_other: config.allow_other, mode: config.mode, ..MountOptions::default() };
     Ok(FileMount::mount(&config.mount, &entries, &options)?)
 }

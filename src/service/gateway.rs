@@ -18,8 +18,8 @@ use super::stopping::Stopping;
 use crate::cache::{CachePool, PoolConfig, SpillConfig};
 use crate::channel::shared_device::StatusHandle;
 use crate::gate::VolumeGate;
-use crate::live::status::{Consistency, SessionId, SessionRequest};
-use crate::live::{LiveView, Session, Sessions};
+use crate::live::status::{Action, Consistency, SessionId, SessionRequest};
+use crate::live::{LiveView, Session, Sessions, note_stop};
 
 /// What a service has open.
 #[derive(Debug)]
@@ -195,12 +195,14 @@ impl Gateway {
             // A thread that panicked has told so.
             let _told = thread.join();
         }
-        // A session with a view goes on after the next start.
-        let goes_on = |session: &Session| session.request().volumes.iter().any(|volume| volume.view.is_some());
+        // Tapes and views go on after the next start; whoever only watches begins anew.
         let running = self.sessions.list().into_iter().filter(|session| !session.state.is_over());
-        for session in running.filter_map(|session| self.sessions.get(session.id)).filter(|session| !goes_on(session)) {
-            session.cancel();
-            session.join();
+        for session in running.filter_map(|session| self.sessions.get(session.id)) {
+            session.suspend();
+            if session.request().action != Action::Snapshot {
+                session.cancel();
+                session.join();
+            }
         }
         let mut first = Ok(());
         let mut left = BTreeMap::new();
@@ -213,7 +215,7 @@ impl Gateway {
                 }
             }
         }
-        self.sessions.note_stop(&left);
+        note_stop(self.state.path(), &left);
         first
     }
 }

@@ -1,14 +1,11 @@
 //! The update status array of a file: which units are claimed, and which are secured (BIT(j) of the design).
 //!
 //! A unit goes from unclaimed to claimed to secured. Whoever claims a unit copies it; whoever finds it claimed waits
-//! until it is secured. Claims are taken by one atomic or on the words, so two threads never copy a unit both. The
-//! bits are also read as a bitvec slice for counting and for finding what is left.
+//! until it is secured. Claims are taken by one atomic or on the words, so two threads never copy a unit both.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use bitvec::order::Lsb0;
-use bitvec::slice::BitSlice;
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// Two bits for each unit of a file.
 #[derive(Debug)]
@@ -73,8 +70,7 @@ impl UpdateStatus {
     /// Units that are secured.
     #[must_use]
     pub fn secured(&self) -> u32 {
-        // At most `units`, which is a u32.
-        u32::try_from(BitSlice::<AtomicU64, Lsb0>::from_slice(&self.secured).count_ones()).unwrap_or(u32::MAX)
+        self.secured.iter().map(|word| word.load(Ordering::Acquire).count_ones()).sum()
     }
 
     /// Whether every unit is secured.
@@ -86,8 +82,10 @@ impl UpdateStatus {
     /// The first unit that is not secured.
     #[must_use]
     pub fn first_unsecured(&self) -> Option<u32> {
-        let first = BitSlice::<AtomicU64, Lsb0>::from_slice(&self.secured).first_zero()?;
-        u32::try_from(first).ok().filter(|&first| first < self.units)
+        let words = (0_u32..).step_by(64).zip(&self.secured);
+        let mut words = words.map(|(first, word)| (first, word.load(Ordering::Acquire).trailing_ones()));
+        let open = words.find(|(_, secured)| *secured < 64).map(|(first, secured)| first + secured);
+        open.filter(|&first| first < self.units)
     }
 }
 

@@ -12,6 +12,8 @@ pub mod pipe;
 mod records;
 mod structure;
 mod structure_reader;
+#[cfg(test)]
+pub(crate) mod test_faults;
 mod writeback;
 
 pub use data_blocks::{DataBlocks, UnitReader};

@@ -120,6 +120,8 @@ impl PartialTape {
     /// When the medium fails or is full.
     pub fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), TapeError> {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        #[cfg(test)]
+        super::test_faults::check(&self.path).map_err(|source| self.io(&format!("writing at offset {offset}"), source))?;
         self.file.write_all_at(bytes, offset).map_err(|source| self.io(&format!("writing at offset {offset}"), source))
     }
 

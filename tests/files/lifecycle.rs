@@ -12,7 +12,7 @@ use tapegate::channel::files::{FileMount, MountError, MountOptions};
 
 use crate::holding::Held;
 use crate::memory_disk::MemoryDisk;
-use crate::mounted::{LONG, entry, mount, wait_until};
+use crate::mounted::{LONG, cuts_off, entry, mount, wait_until};
 
 /// What a program is told whose file is no longer served.
 fn is_gone(error: &std::io::Error) -> bool {
@@ -48,6 +48,9 @@ fn a_mount_ends_with_everything_on_stable_storage_and_can_be_made_again() {
 fn a_program_with_an_open_file_does_not_keep_the_gateway_from_stopping() {
     let disk = MemoryDisk::tracks();
     let Some(mut mounted) = mount(&[entry("disk", Arc::clone(&disk) as _)]) else { return };
+    if !cuts_off(&mounted) {
+        return;
+    }
     let file = mounted.open("disk.ckd");
     file.write_all_at(&[7; 100], 512).unwrap();
     assert_eq!(disk.syncs.load(Ordering::SeqCst), 0);
@@ -64,6 +67,9 @@ fn a_program_with_an_open_file_does_not_keep_the_gateway_from_stopping() {
 fn a_stop_gives_up_a_write_that_waits_for_room() {
     let disk = MemoryDisk::blocks();
     let Some(mut mounted) = mount(&[entry("disk", Arc::clone(&disk) as _)]) else { return };
+    if !cuts_off(&mounted) {
+        return;
+    }
     let file = mounted.open("disk.fba");
     disk.full.store(true, Ordering::SeqCst);
     std::thread::scope(|scope| {
@@ -79,6 +85,9 @@ fn a_stop_gives_up_a_write_that_waits_for_room() {
 fn a_stop_waits_for_a_write_that_waits_for_a_session_up_to_its_limit() {
     let held = Held::new();
     let Some(mut mounted) = mount(std::slice::from_ref(&held.entry)) else { return };
+    if !cuts_off(&mounted) {
+        return;
+    }
     let file = mounted.open("disk.fba");
     std::thread::scope(|scope| {
         let write = scope.spawn(|| file.write_at(&[7], 0));
@@ -133,6 +142,17 @@ fn names_and_folders_that_can_not_be_used_are_refused() {
 /// The gateway that is killed: this test program again, which mounts and waits.
 const KILLED: &str = "TAPEGATE_TEST_MOUNTS_ON";
 
+/// Takes the mount away when the test fails.
+struct DetachAtEnd<'a>(&'a std::path::Path);
+
+impl Drop for DetachAtEnd<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let _ = Command::new("umount").arg("-l").arg(self.0).status();
+        }
+    }
+}
+
 #[test]
 fn a_mount_left_by_a_killed_gateway_is_taken_away() {
     if let Some(point) = std::env::var_os(KILLED) {
@@ -143,6 +163,7 @@ fn a_mount_left_by_a_killed_gateway_is_taken_away() {
     let Some(mounted) = mount(&[]) else { return };
     let point = mounted.scratch().join("killed");
     fs::create_dir(&point).unwrap();
+    let _end = DetachAtEnd(&point);
     let mut gateway = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "lifecycle::a_mount_left_by_a_killed_gateway_is_taken_away"])
         .env(KILLED, &point)

@@ -58,6 +58,16 @@ pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
+/// Whether a stop cuts off programs that have files open. A user can't where the kernel's switch for that is not mounted.
+pub fn cuts_off(mounted: &Mounted) -> bool {
+    let switches = std::fs::read_dir("/sys/fs/fuse/connections").map_or(0, Iterator::count);
+    let can = is_root() || switches > 0;
+    if !can {
+        eprintln!("skipped: {} is a user's mount, and fusectl is not mounted", mounted.point().display());
+    }
+    can
+}
+
 pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }

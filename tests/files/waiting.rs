@@ -46,7 +46,7 @@ fn a_write_that_waits_for_a_session_holds_up_nobody_else() {
 #[test]
 fn t0_is_before_or_behind_a_request_over_many_units() {
     let held = Held::new();
-    let Some(mounted) = mount(&[held.entry.clone()]) else { return };
+    let Some(mounted) = mount(std::slice::from_ref(&held.entry)) else { return };
     let file = mounted.open("disk.fba");
     std::thread::scope(|scope| {
         scope.spawn(|| file.write_all_at(&[7; 40_000], 0).unwrap());
@@ -64,7 +64,7 @@ fn t0_is_before_or_behind_a_request_over_many_units() {
 fn a_protected_unit_is_refused_and_what_was_written_before_it_counts() {
     let held = Held::new();
     held.watcher.refuses.store(true, Ordering::SeqCst);
-    let Some(mounted) = mount(&[held.entry.clone()]) else { return };
+    let Some(mounted) = mount(std::slice::from_ref(&held.entry)) else { return };
     let file = mounted.open("disk.fba");
     let refused = file.write_at(&[1; 512], 0).unwrap_err();
     assert_eq!(Errno::from_io_error(&refused), Some(Errno::ACCESS));

@@ -4,9 +4,11 @@
 
 #[path = "../common/mod.rs"]
 mod common;
-mod front_ends;
+mod conversation;
+mod gateway;
 mod guest_program;
 mod hercules;
-mod library_gateway;
 mod recorder;
+mod scene;
+mod sessions;
 mod stock;

@@ -51,6 +51,12 @@ pub enum MountError {
         /// Why not.
         source: io::Error,
     },
+    /// The folder is free again, but the kernel keeps the connection for programs that have files open.
+    #[error("{}: programs have files open and could not be cut off; they are when the gateway's process ends", path.display())]
+    StillOpen {
+        /// The folder.
+        path: PathBuf,
+    },
     /// The mount is still there.
     #[error("{} is still mounted; end it with: umount -l {}", path.display(), path.display())]
     StillMounted {

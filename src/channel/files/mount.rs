@@ -189,18 +189,17 @@ impl FileMount {
     }
 
     fn tear_off(&self, mut running: Running) -> Result<(), MountError> {
-        let still_mounted = || MountError::StillMounted { path: self.folder.clone() };
         if !running.session.is_finished() {
             if let Err(error) = running.unmounter.unmount() {
                 tracing::warn!("{}: programs have files open ({error}); they are told that it is gone", self.folder.display());
-                let flags = UnmountFlags::DETACH | UnmountFlags::FORCE;
-                mount_point::detach(&self.folder, flags).map_err(|_| still_mounted())?;
+                mount_point::detach(&self.folder, UnmountFlags::DETACH | UnmountFlags::FORCE)
+                    .map_err(|_| MountError::StillMounted { path: self.folder.clone() })?;
             }
             if !running.ends_within(LET_GO) {
-                // It is off the folder, but programs that have files open keep the connection.
+                // Unmounted by a user, who may not force it: it is off the folder, but open files keep the connection.
                 let cut = self.connection.map_or(Ok(()), mount_point::abort);
                 if cut.is_err() || !running.ends_within(LET_GO) {
-                    return Err(still_mounted());
+                    return Err(MountError::StillOpen { path: self.folder.clone() });
                 }
             }
         }

@@ -84,6 +84,10 @@ impl KeptFolder {
         Self { path, durable }
     }
 
+    pub(in crate::live) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Index of the originals of volume `number` of the request.
     pub(in crate::live) fn originals(&self, number: usize) -> PathBuf {
         self.path.join(format!("{number}.originals"))

@@ -7,16 +7,17 @@
 //! What can't be trusted is void, and says so in the list of sessions; its files are removed.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::kept::{KeptFolder, Record};
+use super::prepare::{Left, Place, VIEWS_FOLDER, Views};
 use super::trust::{Before, check, machine_started_ns};
 use crate::gate::{Still, StillLimits};
 use crate::live::member::{Member, Sink};
 use crate::live::pacer::Pacer;
 use crate::live::session::Session;
-use crate::live::sessions::{Left, Place, Sessions, StartError, Views, options};
+use crate::live::sessions::{Sessions, StartError, options};
 use crate::live::status::{SessionId, VolumeRequest};
 use crate::snapshot::{discard_interrupted, interrupted};
 use crate::volume::Fingerprint;
@@ -39,18 +40,7 @@ impl Sessions {
     /// Folders that make no sense are told and left alone.
     pub fn restore_views(&self) -> Vec<RestoredViews> {
         let Some(views) = &self.views else { return Vec::new() };
-        let entries = match std::fs::read_dir(&views.folder) {
-            Ok(entries) => entries,
-            Err(error) => {
-                tracing::error!(folder = %views.folder.display(), %error, "the views of before can't be looked for");
-                return Vec::new();
-            }
-        };
-        let mut found: Vec<(SessionId, std::path::PathBuf)> = entries
-            .filter_map(Result::ok)
-            .filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path())))
-            .collect();
-        found.sort();
+        let found = session_folders(&views.folder);
         found.into_iter().filter_map(|(id, path)| self.restore_folder(views, id, &path)).collect()
     }
 
@@ -152,15 +142,6 @@ impl Sessions {
         let trusted = check(&volume.fingerprint, &before);
         trusted.map_err(|reason| StartError::Refused(format!("{}: {reason}", volume.image.display())))
     }
-
-    /// Notes how a clean stop left the images, by volume: call it when front-ends are closed and all volumes are
-    /// [closed](crate::volume::Volume::close), with what [`Volume::open`](crate::volume::Volume::open) then finds.
-    ///
-    /// Without it views come back too, unless the machine was restarted or closing an image wrote to it.
-    pub fn note_stop(&self, left: &BTreeMap<String, Fingerprint>) {
-        let sessions: Vec<_> = self.running().sessions.values().cloned().collect();
-        sessions.iter().for_each(|session| session.note_stop(left));
-    }
 }
 
 /// What of a volume of a session comes back.
@@ -190,6 +171,42 @@ impl<'a> Comeback<'a> {
 
 fn no_image(asked: &VolumeRequest) -> StartError {
     StartError::Refused(format!("the record has no image of {}", asked.volume))
+}
+
+/// Notes how a clean stop left the images, by volume: call it last, when front-ends are closed, the sessions are dropped
+/// and all volumes are [closed](crate::volume::Volume::close), with the fingerprints that
+/// [`Volume::open`](crate::volume::Volume::open) then finds. `state` is the folder that [`Sessions::with_views`] was given.
+///
+/// Without it views come back too, unless the machine was restarted, or closing an image wrote to it unnoted.
+pub fn note_stop(state: &Path, left: &BTreeMap<String, Fingerprint>) {
+    for (id, path) in session_folders(&state.join(VIEWS_FOLDER)) {
+        let folder = KeptFolder::at(path, false);
+        let noted = folder.read_record().and_then(|record| {
+            let Some(mut record) = record else { return Ok(()) };
+            record.stopped.clone_from(left);
+            KeptFolder::at(folder.path().to_owned(), record.request.durable).write_record(&record)
+        });
+        if let Err(error) = noted {
+            tracing::warn!(session = id.0, %error, "the session's views may not come back at the next start");
+        }
+    }
+}
+
+/// The folders of sessions, in the order of their numbers.
+fn session_folders(views: &Path) -> Vec<(SessionId, PathBuf)> {
+    let entries = match std::fs::read_dir(views) {
+        Ok(entries) => entries,
+        Err(error) => {
+            tracing::error!(folder = %views.display(), %error, "the views of before can't be looked for");
+            return Vec::new();
+        }
+    };
+    let mut found: Vec<_> = entries
+        .filter_map(Result::ok)
+        .filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path())))
+        .collect();
+    found.sort();
+    found
 }
 
 /// A tape that is made again: what is there of it goes.
