@@ -13,7 +13,13 @@ fn main() -> ExitCode {
         1 => LevelFilter::INFO,
         _ => LevelFilter::DEBUG,
     };
-    tracing_subscriber::fmt().with_ansi(std::io::stderr().is_terminal()).with_max_level(level).with_writer(std::io::stderr).without_time().with_target(false).init();
+    tracing_subscriber::fmt()
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        .without_time()
+        .with_target(false)
+        .init();
     match cli.run() {
         Ok(exit) => exit.code(),
         // Whoever reads a listing has read enough, as `head` does. A tape that breaks off is another error.
