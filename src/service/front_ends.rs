@@ -64,7 +64,7 @@ impl FrontEnds {
 fn server_config(config: &SharedDeviceConfig) -> shared_device::SharedDeviceConfig {
     shared_device::SharedDeviceConfig {
         listeners: config.listen.clone(),
-        allowed: config.allow.iter().map(|network| network.net()).collect(),
+        allowed: config.allow.iter().map(super::network::Network::net).collect(),
         most_connections: config.connections,
         limits: shared_device::Limits { hold: config.hold_limit, ..Default::default() },
     }

@@ -114,6 +114,18 @@ impl PartialTape {
         Ok(())
     }
 
+    /// Writes bytes at an offset that will not be written again, and lets the medium begin with them.
+    ///
+    /// # Errors
+    /// When the medium fails or is full.
+    pub(super) fn write_behind(&self, offset: u64, bytes: &[u8]) -> Result<(), TapeError> {
+        self.write(offset, bytes)?;
+        if self.start_writeback {
+            start_writeback(&self.file, offset, bytes.len() as u64);
+        }
+        Ok(())
+    }
+
     /// Writes bytes at an offset.
     ///
     /// # Errors

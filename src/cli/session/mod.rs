@@ -109,9 +109,9 @@ pub fn run(args: &SessionArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
         SessionCommand::Show(ShowArgs { id, control }) => {
             let session = one(control, &Request::SessionShow { id: *id })?;
             if control.json {
-                print_json(&session, out)?
+                print_json(&session, out)?;
             } else {
-                show::print(&session, out)?
+                show::print(&session, out)?;
             }
             Ok(Exit::Done)
         }
