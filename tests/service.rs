@@ -11,6 +11,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -94,6 +95,14 @@ impl Service {
         self.run(&[arguments, &["--json"]].concat()).expect(0).json()
     }
 
+    /// Waits until the lengths of all units are known.
+    fn wait_until_measured(&self) {
+        wait_until(|| {
+            let volumes = self.json(&["volumes"]);
+            volumes.as_array().unwrap().iter().all(|volume| volume["unmeasured_units"] == 0)
+        });
+    }
+
     /// Stops it as an operator does, and gives the folder for what comes after.
     #[track_caller]
     fn stop(mut self) -> (Ended, TempDir) {
@@ -110,6 +119,16 @@ impl Drop for Service {
             process.kill().unwrap();
             process.wait().unwrap();
         }
+    }
+}
+
+/// Waits for what is about to come; a minute is far more than it needs.
+#[track_caller]
+fn wait_until(mut comes: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !comes() {
+        assert!(Instant::now() < deadline, "it did not come within a minute");
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 
@@ -155,14 +174,7 @@ fn a_tape_is_streamed_to_standard_output() {
 fn a_clean_stop_keeps_the_lengths_and_anything_else_measures_again() {
     let sizes = |folder: &Path| folder.join("state/sizes/tiny.sizes");
     let service = Service::start(VOLUMES);
-    // All is measured when nothing is stale any more.
-    let measured = |service: &Service| {
-        let volumes = service.json(&["volumes"]);
-        volumes.as_array().unwrap().iter().all(|volume| volume["unmeasured_units"] == 0)
-    };
-    while !measured(&service) {
-        std::thread::yield_now();
-    }
+    service.wait_until_measured();
     let (_, folder) = service.stop();
     let kept = fs::read(sizes(folder.path())).unwrap();
 
@@ -174,9 +186,7 @@ fn a_clean_stop_keeps_the_lengths_and_anything_else_measures_again() {
     // Somebody else wrote to the image: a new identity, so a new table.
     patch(&folder.path().join("tiny.ckd"), 512 + 100, b"x");
     let service = Service::start_in(folder, VOLUMES);
-    while !measured(&service) {
-        std::thread::yield_now();
-    }
+    service.wait_until_measured();
     let (_, folder) = service.stop();
     assert_ne!(fs::read(sizes(folder.path())).unwrap(), kept);
 }
@@ -184,6 +194,7 @@ fn a_clean_stop_keeps_the_lengths_and_anything_else_measures_again() {
 #[test]
 fn the_table_of_lengths_is_gone_before_a_first_write() {
     let service = Service::start(&format!("[files]\nmount = \"mnt\"\n{VOLUMES}"));
+    service.wait_until_measured();
     let (_, folder) = service.stop();
     let table = folder.path().join("state/sizes/blocks.sizes");
     assert!(table.exists());
@@ -216,9 +227,7 @@ fn a_freeze_is_where_a_consistent_t0_is_and_it_ends_by_itself() {
     assert_eq!(thawed, "tiny, blocks: not frozen any more\n");
     service.run(&["freeze", "tiny", "--for", "61s"]).refused(&["at most 60 s"]);
     service.run(&["freeze", "tiny", "--for", "1ms"]).expect(0);
-    while service.json(&["volumes"])[1]["frozen"] == true {
-        std::thread::yield_now();
-    }
+    wait_until(|| service.json(&["volumes"])[1]["frozen"] == false);
     service.run(&["session", "start", "tiny", "-o", "late.aws", "--consistency", "host"]).refused(&["tiny is not frozen"]);
     assert_eq!(service.run(&["thaw"]).expect(0).text(), "Nothing was frozen\n");
 }
@@ -331,10 +340,7 @@ fn a_missed_turn_is_made_up_for_once() {
         "[[policy]]\nname = \"daily\"\nvolumes = [\"tiny\"]\ntape = \"daily.{{time}}.aws\"\ncalendar = \"monthly {day} 00:00\"\n"
     );
     let service = Service::start_in(folder, &format!("{VOLUMES}{policy}"));
-    let done = |service: &Service| service.json(&["policies"])[0]["tapes"] == 1;
-    while !done(&service) {
-        std::thread::yield_now();
-    }
+    wait_until(|| service.json(&["policies"])[0]["tapes"] == 1);
     let policies = service.json(&["policies"]);
     assert_ne!(policies[0]["last"], "2020-01-01T02:30:00Z");
     let (_, folder) = service.stop();
@@ -477,7 +483,7 @@ fn systemd_takes_the_unit_file() {
 fn systemd_is_told_that_the_service_is_ready_and_that_it_stops() {
     let folder = folder();
     let socket = std::os::unix::net::UnixDatagram::bind(folder.path().join("notify")).unwrap();
-    socket.set_read_timeout(Some(std::time::Duration::from_secs(60))).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     let config = configure(folder.path(), VOLUMES);
     let mut command = tapegate();
     command.env("NOTIFY_SOCKET", folder.path().join("notify")).env("WATCHDOG_USEC", "300000");

@@ -26,7 +26,8 @@ use crate::service::quantity::{ByteSize, Time};
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:
   tapegate session start prod01 -o prod01.aws --wait
-  tapegate session start prod01 prod02 --files 'SYS1.**' -o '/srv/tapes/{volume}.aws' --consistency quiet --else now
+  tapegate session start prod01 prod02 -o '{volume}.aws' --consistency quiet --else now
+  tapegate session start prod01 --files 'SYS1.**' 'USER.**' -o sys1.aws
   tapegate session start prod01 --view prod01-view")]
 pub(super) struct StartArgs {
     /// Volumes by their names in the configuration.

@@ -39,7 +39,7 @@ impl PolicyRecord {
     /// From when on turns count that were due.
     pub(super) fn reference(&self) -> Option<Timestamp> {
         let parse = |time: &Option<String>| time.as_deref().and_then(|time| time.parse::<Timestamp>().ok());
-        parse(&self.last).max(parse(&self.seen))
+        parse(&self.last).or(parse(&self.seen))
     }
 
     /// How many of the oldest turns have to go; never the newest.
