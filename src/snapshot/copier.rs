@@ -24,7 +24,7 @@ use crate::finding::Finding;
 use crate::parallel::run_in_order;
 use crate::plan::{FileSpec, Form};
 use crate::tape::TapeError;
-use crate::tape::partial::PartialTape;
+use crate::tape::partial::{PartialTape, Writer};
 use crate::volume::UnitSource;
 use crate::volume::{Stage, UnitIndex};
 
@@ -186,7 +186,7 @@ impl<'a> Worker<'a> {
     /// Writes the stage that was loaded to its place on a tape file.
     pub(super) fn write(&mut self, tape: &PartialTape, place: Place, task: &StageTask) -> Result<(), TapeError> {
         let file = self.file(task);
-        write_stage(tape, file, (place, task.at), (&self.encoded, &self.stage), &mut self.scratch)
+        write_stage(tape, file, (place, task.at), (&self.encoded, &self.stage), &mut self.scratch, Writer::Copier)
     }
 
     pub(super) fn file(&self, task: &StageTask) -> &'a FileSpec {

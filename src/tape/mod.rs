@@ -14,7 +14,7 @@ mod structure;
 mod structure_reader;
 #[cfg(test)]
 pub(crate) mod test_faults;
-mod writeback;
+pub mod writeback;
 
 pub use data_blocks::{DataBlocks, UnitReader};
 pub use described::{TapeDescription, described_name, read_description};
