@@ -25,7 +25,7 @@ use crate::aligned::AlignedBuffer;
 use crate::finding::Finding;
 use crate::parallel::run_in_order;
 use crate::plan::{FileSpec, Form};
-use crate::tape::partial::PartialTape;
+use crate::tape::partial::{PartialTape, Writer};
 use crate::tape::{PackedPart, TapeError};
 use crate::volume::UnitSource;
 use crate::volume::{Stage, UnitIndex};
@@ -157,7 +157,7 @@ impl<'a> Worker<'a> {
                 });
                 self.write(tape, passed.ok_or(SnapshotError::Stopped)??, task)?;
             }
-            Route::InOrder { order, packing } => self.bring_in_order(number, task, (order, packing.as_ref()))?,
+            Route::InOrder { order, packing } => self.bring_in_order(number, task, (order, packing.as_deref()))?,
         }
         self.job.ledger.set_sizes(task.slot, &self.encoded.sizes);
         self.job.ledger.secure(task.slot, &self.encoded.digests);
@@ -210,7 +210,7 @@ impl<'a> Worker<'a> {
     /// Writes the stage that was loaded to its place on a tape file.
     pub(super) fn write(&mut self, tape: &PartialTape, place: Place, task: &StageTask) -> Result<(), TapeError> {
         let file = self.file(task);
-        write_stage(tape, file, (place, task.at), (&self.encoded, &self.stage), &mut self.scratch)
+        write_stage(tape, file, (place, task.at), (&self.encoded, &self.stage), &mut self.scratch, Writer::Copier)
     }
 
     pub(super) fn file(&self, task: &StageTask) -> &'a FileSpec {

@@ -38,7 +38,7 @@ impl Copier<'_> {
         sync: bool,
     ) -> Result<SessionResult, SnapshotError> {
         let ledger = self.digests()?;
-        let tape = Arc::new(PartialTape::create(target, sync)?);
+        let tape = Arc::new(PartialTape::create(target, self.writeback(sync))?);
         let out = Output::File(InOrderFile::new(Arc::clone(&tape)));
         let made = self.write_in_order(&ledger, out, Some(compression));
         // Whoever wrote to it is gone.
@@ -88,7 +88,7 @@ impl Copier<'_> {
             }),
             packing: compression.map(|compression| {
                 let positions = Turnstile::new(StreamPosition::default());
-                Packing { compression, block_bytes, positions }
+                Box::new(Packing { compression, block_bytes, positions })
             }),
         };
         // A compressed source is measured while it is copied.

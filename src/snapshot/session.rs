@@ -39,6 +39,7 @@ use crate::finding::Finding;
 use crate::plan::{LabelKind, PlanBuilder, PlanOptions, SizeTable, TapePlan};
 use crate::tape::TapeCompression;
 use crate::tape::partial::{PartialTape, beside};
+use crate::tape::writeback::{Dirty, Writeback};
 use crate::volume::Fingerprint;
 
 /// Where the tape goes.
@@ -350,8 +351,16 @@ impl Copier<'_> {
         }
     }
 
+    pub(super) fn writeback(&self, sync: bool) -> Writeback {
+        match (sync, self.volume.live()) {
+            (false, _) => Writeback::Lazy,
+            (true, None) => Writeback::Started,
+            (true, Some(_)) => Writeback::Bounded(Dirty::default()),
+        }
+    }
+
     fn create(&self, target: &Path, sync: bool, units: u64) -> Result<(PartialTape, Ledger), SnapshotError> {
-        let tape = PartialTape::create(target, sync)?;
+        let tape = PartialTape::create(target, self.writeback(sync))?;
         let path = journal_path(target);
         let failed = |source| SnapshotError::Io { path: path.clone(), action: "making the journal", source };
         let identity = serde_json::to_string(&self.identity()).map_err(|error| failed(error.into()))?;
@@ -377,7 +386,7 @@ impl Copier<'_> {
             ));
         }
         tracing::info!(journal = %path.display(), "going on with an interrupted run");
-        let tape = PartialTape::reopen(target, sync)?;
+        let tape = PartialTape::reopen(target, self.writeback(sync))?;
         let ledger = Ledger::reopen(&path, &text, units);
         Ok((tape, ledger.map_err(|_| refuse("it is damaged or in use; run without --resume"))?))
     }

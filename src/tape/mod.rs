@@ -18,7 +18,7 @@ mod structure;
 mod structure_reader;
 #[cfg(test)]
 pub(crate) mod test_faults;
-mod writeback;
+pub mod writeback;
 
 pub use compression::TapeCompression;
 pub use data_blocks::{DataBlocks, UnitReader};
