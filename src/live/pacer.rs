@@ -5,7 +5,7 @@
 //! hosts' sake.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use super::status::Pace;
@@ -24,7 +24,8 @@ pub struct Pacer {
     stages_in_a_row: AtomicU32,
     bytes_per_second: AtomicU64,
     stages: AtomicU32,
-    gates: Vec<Arc<VolumeGate>>,
+    /// Not held: a gate has its sessions, and a session its pacer.
+    gates: Vec<Weak<VolumeGate>>,
     /// When the bytes copied so far are paid for.
     paid_until: Mutex<Option<Instant>>,
 }
@@ -34,6 +35,7 @@ impl Pacer {
     #[must_use]
     pub fn new(pace: Pace, gates: Vec<Arc<VolumeGate>>) -> Self {
         let (stages, paid_until) = Default::default();
+        let gates = gates.iter().map(Arc::downgrade).collect();
         let pacer = Self { stages_in_a_row: AtomicU32::new(0), bytes_per_second: AtomicU64::new(0), stages, gates, paid_until };
         pacer.set(pace);
         pacer
@@ -71,7 +73,10 @@ impl Pacer {
     }
 
     fn hosts_at_work(&self) -> bool {
-        self.gates.iter().any(|gate| gate.activity().since_last_write_ms.is_some_and(|ms| ms < AT_WORK_MS))
+        self.gates
+            .iter()
+            .filter_map(Weak::upgrade)
+            .any(|gate| gate.activity().since_last_write_ms.is_some_and(|ms| ms < AT_WORK_MS))
     }
 
     /// How long to wait until `bytes` more are paid for at this rate; time that was not used is not saved up.
