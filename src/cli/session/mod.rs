@@ -42,7 +42,7 @@ enum SessionCommand {
 /// `logically complete` means that T0 is fixed and the host may do as it likes; `physically complete` means that the tapes
 /// are whole and have their names.
 #[derive(Debug, Clone, Args)]
-#[command(after_help = "Example:\n  tapegate session list")]
+#[command(after_help = "Example:\n  tapegate session list --json")]
 struct ListArgs {
     #[command(flatten)]
     control: ControlArgs,
@@ -109,9 +109,9 @@ pub fn run(args: &SessionArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
         SessionCommand::Show(ShowArgs { id, control }) => {
             let session = one(control, &Request::SessionShow { id: *id })?;
             if control.json {
-                print_json(&session, out)?
+                print_json(&session, out)?;
             } else {
-                show::print(&session, out)?
+                show::print(&session, out)?;
             }
             Ok(Exit::Done)
         }

@@ -26,7 +26,7 @@ pub(super) fn stream(
     mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).context("making a named pipe failed")?;
     let request = request(&pipe)?;
     let session = super::one(control, &Request::SessionStart { session: Box::new(request), wait: false })?;
-    let ended = std::thread::scope(|scope| {
+    std::thread::scope(|scope| {
         let watching = scope.spawn(|| {
             let ended = watch::quietly(control, session.id);
             // A session that ended before it opened the pipe leaves the reader waiting for it.
@@ -37,8 +37,7 @@ pub(super) fn stream(
         let flushed = copied.and_then(|_| out.flush());
         let ended = watching.join().unwrap_or_else(|_| Err(anyhow::anyhow!("the session could not be watched")));
         flushed.context("writing the tape to standard output failed").and(ended)
-    });
-    ended
+    })
 }
 
 /// Does not wait for a reader.
