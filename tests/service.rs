@@ -504,3 +504,26 @@ fn systemd_is_told_that_the_service_is_ready_and_that_it_stops() {
     assert!(last.contains("STOPPING=1"), "{last}");
     Ended::of(process.wait_with_output().unwrap()).expect(0);
 }
+
+#[test]
+fn a_turn_goes_on_after_a_stop_with_its_session() {
+    let policy = "[[policy]]\nname = \"slow\"\nvolumes = [\"demo\"]\ntape = \"{volume}.aws\"\nvolsers = \"SL0001-SL0009\"\nrate_limit = \"1MiB\"\n";
+    let more = format!("{VOLUMES}{policy}");
+    let service = Service::start(&more);
+    let mut run = tapegate();
+    run.env("TAPEGATE_CONTROL", service.path("control")).args(["run", "slow"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let run = run.spawn().unwrap();
+    wait_until(|| service.json(&["session", "list"])[0]["state"] == "logically-complete");
+    let (_, folder) = service.stop();
+    Ended::of(run.wait_with_output().unwrap()).refused(&["stopped before the tapes were whole", "goes on with the next start"]);
+    assert!(!folder.path().join("tapes/demo.aws").exists());
+
+    let service = Service::start_in(folder, &more);
+    service.run(&["session", "pace", "1", "--rate", "0"]).expect(0);
+    wait_until(|| service.json(&["policies"])[0]["tapes"] == 1);
+    let policies = service.json(&["policies"]);
+    assert_eq!((&policies[0]["failure"], &policies[0]["running"]), (&Value::Null, &json!(false)));
+    let tapes = service.json(&["tapes"]);
+    assert_eq!((&tapes["tapes"][0]["tape"], &tapes["tapes"][0]["volser"]), (&json!("demo.aws"), &json!("SL0001")));
+    common::run(args!["tape", "verify", service.path("tapes/demo.aws"), "--against", fixture("demo.cckd")]).expect(0);
+}
