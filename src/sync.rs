@@ -7,8 +7,12 @@
 
 #[cfg(all(test, feature = "shuttle"))]
 pub(crate) use shuttle::sync::{Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
+#[cfg(all(test, feature = "shuttle"))]
+pub(crate) use shuttle::thread::yield_now;
 #[cfg(not(all(test, feature = "shuttle")))]
 pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
+#[cfg(not(all(test, feature = "shuttle")))]
+pub(crate) use std::thread::yield_now;
 
 pub(crate) mod atomic {
     #[cfg(all(test, feature = "shuttle"))]

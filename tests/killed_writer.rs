@@ -27,7 +27,7 @@ use tapegate_formats::dasd::track::END_MARK;
 const WRITER: &str = "TAPEGATE_TEST_WRITER";
 const SHADOW: &str = "TAPEGATE_TEST_SHADOW";
 const THREADS: u32 = 3;
-const KILLS: u32 = 12;
+const KILLS: u32 = 10;
 
 fn geometry() -> Geometry {
     Geometry::standard(DeviceType::Ibm3330, 40).unwrap()
@@ -144,10 +144,8 @@ fn a_killed_writer_loses_nothing_that_it_had_written() {
             drop(volume);
             check(shadow.unwrap_or(&base), &at("copy"), &["HHCCU601W", "HHCCU610W", "HHCCU104I"], &["-f", "-3"]);
         }
-        // The next one to open it leaves it as a clean stop does.
-        let volume = Volume::open_for_update(&base, &options(shadow)).unwrap();
-        volume.write_slot(UnitIndex(0), 0, &slot(0, 7)).unwrap();
-        volume.close().unwrap();
+        // The next one to open it leaves it as a clean stop does, even if it writes nothing.
+        Volume::open_for_update(&base, &options(shadow)).unwrap().close().unwrap();
         check(shadow.unwrap_or(&base), &at("copy"), &[], &["-3"]);
         assert!(Volume::open(&base, &options(shadow)).unwrap().findings().is_empty());
     }

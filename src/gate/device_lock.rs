@@ -248,6 +248,18 @@ impl DeviceLock {
         state.watchers = change(&state.watchers);
     }
 
+    /// Leaves out watchers that are over. Accesses that are out keep the list they have, in which these let all pass.
+    pub(super) fn forget_ended_watchers(&self) {
+        let mut state = self.state();
+        if state.watchers.iter().any(|watcher| watcher.is_over()) {
+            let left: Watchers = state.watchers.iter().filter(|watcher| !watcher.is_over()).cloned().collect();
+            let before = std::mem::replace(&mut state.watchers, left);
+            drop(state);
+            // What a session held is let go behind the lock.
+            drop(before);
+        }
+    }
+
     fn wait_for<'a>(
         &'a self,
         mut state: MutexGuard<'a, State>,

@@ -136,6 +136,26 @@ fn a_watcher_is_asked_once_a_unit_and_before_the_first_byte_changes() {
 }
 
 #[test]
+fn a_watcher_that_is_over_is_forgotten_without_holding_anybody() {
+    let gate = gate();
+    let port = gate.attach("host a", None);
+    let watcher = Noting::of(&gate);
+    let still = Still::of(std::slice::from_ref(&gate), StillLimits::default()).unwrap();
+    still.add_watcher(&gate, Arc::clone(&watcher) as _);
+    drop(still);
+    gate.forget_ended_watchers();
+    assert_eq!(Arc::strong_count(&watcher), 2, "it is not over");
+    let access = port.begin(NONE).unwrap();
+    watcher.over.store(true, Ordering::Relaxed);
+    gate.forget_ended_watchers();
+    assert_eq!(Arc::strong_count(&watcher), 2, "an access that is out keeps it");
+    drop(access);
+    assert_eq!(Arc::strong_count(&watcher), 1);
+    port.begin(NONE).unwrap().write(UnitIndex(3), 0, &[1]).unwrap();
+    assert_eq!(watcher.asked.load(Ordering::Relaxed), 0);
+}
+
+#[test]
 fn a_channel_program_is_wholly_before_t0_or_wholly_behind() {
     let gate = gate();
     let port = gate.attach("host a", None);

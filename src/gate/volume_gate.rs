@@ -180,6 +180,11 @@ impl VolumeGate {
         }
     }
 
+    /// Leaves out watchers that are over: from the next access on they cost nothing.
+    pub fn forget_ended_watchers(&self) {
+        self.lock.forget_ended_watchers();
+    }
+
     /// Tells every client that nothing it has read holds any more: the disk shows another instant.
     pub fn everything_changed(&self) {
         for port in self.ports.read().unwrap_or_else(PoisonError::into_inner).iter() {

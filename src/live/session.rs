@@ -253,6 +253,7 @@ impl Session {
             Ok(()) => {
                 if member.view.is_none() {
                     member.at_t0.end(Ending::Over);
+                    member.gate.forget_ended_watchers();
                 }
                 let whole = {
                     let mut state = self.state();
@@ -311,6 +312,7 @@ impl Session {
         }
         for member in &self.members {
             member.at_t0.end(ending.clone());
+            member.gate.forget_ended_watchers();
         }
         self.watch.iter().for_each(Watch::end);
         self.stop.store(true, Ordering::Release);

@@ -26,7 +26,7 @@ use crate::finding::Finding;
 use crate::gate::{Disk, Refusal, SharedSizes, Watcher};
 use crate::snapshot::{BringBuffers, CopySource, SnapshotError, TapePlaces};
 use crate::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use crate::sync::{Mutex, RwLock};
+use crate::sync::{Mutex, RwLock, yield_now};
 use crate::volume::{Fingerprint, Shape, Stage, UnitIndex, UnitSource, VolumeError};
 
 /// How often a write that is held tries again.
@@ -187,11 +187,11 @@ impl VolumeAtT0 {
         if self.ending.set(ending).is_err() {
             return;
         }
-        self.ended.store(true, Ordering::Release);
         // First the session forgets what would bring it back after a restart, then writes pass unprotected.
         if let (Some(reason), Some(listener)) = (lost, self.listener.get().and_then(Weak::upgrade)) {
             listener.lost(&reason);
         }
+        self.ended.store(true, Ordering::Release);
         // Whoever waits for a claim goes on.
         self.securing.secure_all(0..self.disk.shape().units());
         if let Some(cache) = self.cache.write().unwrap_or_else(PoisonError::into_inner).take() {
@@ -382,6 +382,10 @@ impl Watcher for VolumeAtT0 {
                 OnError::Hold { .. } | OnError::Drop => {
                     tracing::error!(volume = %self.name.display(), %address, %error, "the session is void");
                     self.end(Ending::Void(format!("the original of {address} could not be kept: {error}")));
+                    // Another's write may have found it out at the same time, and be about to end it.
+                    while !self.is_over() {
+                        yield_now();
+                    }
                     break;
                 }
             }

@@ -46,9 +46,11 @@ impl CompressedFile {
         Ok(())
     }
 
-    /// Writes the list of free spaces and takes the mark away, if it was set; with `durably`, each behind a sync.
+    /// Writes the list of free spaces and takes the mark away, if it was set, be it by a writer before that did not close
+    /// the file; with `durably`, each behind a sync.
     pub(super) fn finish(&self, editor: &Editor, durably: bool) -> Result<(), VolumeError> {
-        if !editor.opened.load(Ordering::Acquire) {
+        let left_marked = self.header().options & OPTION_OPENED != 0 && !editor.closed.load(Ordering::Acquire);
+        if !editor.opened.load(Ordering::Acquire) && !left_marked {
             return Ok(());
         }
         if editor.unsure.load(Ordering::Acquire) {
@@ -68,6 +70,7 @@ impl CompressedFile {
         sync()?;
         self.write_header(&header)?;
         editor.opened.store(false, Ordering::Release);
+        editor.closed.store(true, Ordering::Release);
         sync()
     }
 

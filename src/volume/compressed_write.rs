@@ -18,8 +18,9 @@ use super::packing::{Made, Packers};
 use super::shape::{Shape, UnitIndex};
 use super::update::Room;
 
-/// The level at which libdeflate makes images of units that a host writes: a host waits for it. Measured by
-/// `tools/benches/slots.rs`.
+/// The level at which libdeflate makes images of units that a host writes: the lowest, because the host waits for it.
+/// Measured by `cargo bench --bench slots`: replacing one of twelve records of a track takes 0.30 ms, of which expanding
+/// the track is 0.06; on a plain image it takes 0.003.
 const UPDATE_ZLIB_LEVEL: u8 = 1;
 
 impl CompressedImage {

@@ -164,6 +164,41 @@ fn the_checker_of_hercules_only_lists_free_space_anew_wherever_the_file_ends() {
     }
 }
 
+/// The kernel may write back an entry before its image. The old image is still there, for the checker to find.
+#[test]
+fn the_checker_of_hercules_finds_the_old_image_when_an_entry_survives_without_its_new_one() {
+    if Command::new("cckdcdsk").output().is_err() {
+        eprintln!("skipped: cckdcdsk is not installed");
+        return;
+    }
+    let sample = sample("cckd", tracks(), &CreateOptions::new(ImageFormat::Cckd), &[]);
+    let mut file = fs::read(&sample.written).unwrap();
+    let volume = sample.open_for_update();
+    let before = sample.slots(&volume);
+    let recorder = &volume.source.files()[0].recorder;
+    recorder.start();
+    let (offset, bytes) = content(&sample, 7, &mut Numbers(99));
+    volume.write_slot(UnitIndex(7), offset, &bytes).unwrap();
+    let changes = recorder.changes();
+    drop(volume);
+    let [Change::Write { .. }, Change::Sync, Change::Write { bytes: image, .. }, Change::Write { bytes: entry, .. }] =
+        &changes[..]
+    else {
+        panic!("{changes:?}");
+    };
+    assert!(image.len() > 8 && entry.len() == 8);
+    for change in [&changes[0], &changes[3]] {
+        change.apply(&mut file);
+    }
+    sample.replace_written(&file);
+    // Nobody writes to it before.
+    let refusal = sample.try_open_for_update().unwrap_err().to_string();
+    assert!(refusal.contains("run cckdcdsk -f -3"), "{refusal}");
+    let check = Command::new("cckdcdsk").args(["-f", "-3"]).arg(&sample.written).output().unwrap();
+    assert!(check.status.success(), "{check:?}");
+    assert!(sample.slots(&sample.open()) == before, "{check:?}");
+}
+
 #[test]
 fn what_was_synced_is_there_whatever_the_storage_forgets_of_what_came_later() {
     for sample in samples() {

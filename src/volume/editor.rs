@@ -31,6 +31,8 @@ pub(super) struct Editor {
     pub(super) entering: RwLock<()>,
     /// Whether the header is marked as opened.
     pub(super) opened: AtomicBool,
+    /// Whether the mark was taken away again.
+    pub(super) closed: AtomicBool,
     /// Held while it is being marked.
     pub(super) opening: Mutex<()>,
     /// Held from taking what is retired to releasing it.
@@ -52,7 +54,7 @@ impl Editor {
     /// Makes the book of the file's space, and sees to it that what the last writer left is on stable storage: the space
     /// that it freed is free from the start.
     pub(super) fn new(file: &ImageFile, tables: &Tables, layout: TableLayout, tables_end: u64) -> Result<Self, VolumeError> {
-        let check = "run cckdcdsk on the image, or restore it from a tape, before it is written to";
+        let check = "run cckdcdsk -f -3 on a copy of the file and go on with that: it looks for an older image of the unit";
         let mut used = Vec::new();
         for (_, offset, entries) in tables.tables() {
             used.push(Extent { offset, length: layout.l2_table_bytes() as u64 });
@@ -75,6 +77,7 @@ impl Editor {
             units: std::array::from_fn(|_| Mutex::new(())),
             entering: RwLock::new(()),
             opened: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
             opening: Mutex::new(()),
             syncing: Mutex::new(()),
             unsure: AtomicBool::new(false),

@@ -37,7 +37,11 @@ impl Sample {
     }
 
     pub(super) fn open_for_update(&self) -> Volume {
-        Volume::open_for_update(&self.path, &self.options).unwrap()
+        self.try_open_for_update().unwrap()
+    }
+
+    pub(super) fn try_open_for_update(&self) -> Result<Volume, VolumeError> {
+        Volume::open_for_update(&self.path, &self.options)
     }
 
     /// A slot as the format gives it back.

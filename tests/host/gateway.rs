@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, geteuid, kill_process};
 use serde_json::Value;
 
 use crate::common::tapegate;
@@ -75,6 +75,11 @@ impl Gateway {
         self.process.stop(&self.folder);
     }
 
+    /// Its control socket.
+    pub fn control(&self) -> PathBuf {
+        self.folder.join("control")
+    }
+
     /// Runs a command against it, and gives what it prints as JSON.
     #[track_caller]
     pub fn ask(&self, arguments: &[&str]) -> Value {
@@ -85,7 +90,7 @@ impl Gateway {
     }
 
     fn command(&self, arguments: &[&str]) -> Output {
-        tapegate().args(arguments).arg("--json").arg("--control").arg(self.folder.join("control")).output().unwrap()
+        tapegate().args(arguments).arg("--json").arg("--control").arg(self.control()).output().unwrap()
     }
 
     /// Starts a session over volumes, which leaves a tape of the name for each; gives its number.
@@ -144,6 +149,18 @@ impl Process {
         let ended = self.0.wait().unwrap();
         let log = fs::read_to_string(folder.join("log")).unwrap_or_default();
         assert!(ended.success(), "the service ended with {ended}: {log}");
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        if self.process.0.try_wait().is_ok_and(|ended| ended.is_none()) {
+            let _ = self.process.0.kill();
+            let _ = self.process.0.wait();
+            // The dead mount would keep the folder from being removed.
+            let unmount = if geteuid().is_root() { ["umount", "-l"] } else { ["fusermount3", "-uz"] };
+            let _ = Command::new(unmount[0]).arg(unmount[1]).arg(self.folder.join("mount")).status();
+        }
     }
 }
 

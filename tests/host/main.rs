@@ -12,3 +12,4 @@ mod recorder;
 mod scene;
 mod sessions;
 mod stock;
+mod two_hosts;

@@ -1,6 +1,7 @@
 //! Three volumes, a gateway that serves them, and a host with a guest that uses them.
 
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::path::PathBuf;
 
 use guest::{Disk, Model, Parameters};
 
@@ -16,12 +17,13 @@ const BLOCKS: u32 = 16_384;
 pub const NAMES: [&str; 3] = ["shared", "filed", "blocks"];
 
 pub struct Scene {
-    folder: tempfile::TempDir,
     pub images: Vec<PathBuf>,
     before: Vec<Before>,
     pub gateway: Gateway,
     pub guest: Guest,
     model: Model,
+    /// The last to go, when nothing is mounted in it any more.
+    folder: tempfile::TempDir,
 }
 
 impl Scene {
@@ -64,7 +66,7 @@ impl Scene {
         let home = folder.path().join("host");
         let guest = Guest::load(Host::start(&home, &statements), &home, &parameters);
         let model = Model::new(&parameters);
-        Some(Self { folder, images, before, gateway, guest, model })
+        Some(Self { images, before, gateway, guest, model, folder })
     }
 
     /// Names of the volumes that the guest uses.
@@ -122,10 +124,11 @@ impl Scene {
     }
 }
 
-fn has_fuse() -> bool {
-    let there = Path::new("/dev/fuse").exists();
-    if !there {
-        eprintln!("skipped: /dev/fuse is not there");
+/// Whether files can be mounted here.
+pub fn has_fuse() -> bool {
+    let fuse = File::options().read(true).write(true).open("/dev/fuse");
+    if let Err(error) = &fuse {
+        eprintln!("skipped: /dev/fuse: {error}");
     }
-    there
+    fuse.is_ok()
 }

@@ -101,6 +101,31 @@ fn a_backup_program_copies_a_view_of_one_instant() {
     scene.end();
 }
 
+/// The operator of the emulated machine needs nothing but its console.
+#[test]
+fn a_session_is_started_from_the_console_of_the_host() {
+    let Some(mut scene) = Scene::shared(9, "shared.ckd") else { return };
+    scene.guest.run_to(500);
+    scene.guest.set(Field::Limit, u32::MAX);
+    scene.guest.go();
+    let (tape, control, from) = (scene.gateway.tape("console.aws", "shared"), scene.gateway.control(), scene.guest.done());
+    let command = format!(
+        "sh {} session start shared -o {} --rate 4MiB --control {}",
+        env!("CARGO_BIN_EXE_tapegate"),
+        tape.display(),
+        control.display()
+    );
+    let position = scene.guest.host.position();
+    scene.guest.host.command(&command);
+    scene.guest.host.wait_for(position, "session 1: logically complete");
+    let until = scene.guest.done();
+    scene.let_write(200);
+    scene.gateway.complete("1");
+    let restored = scene.restored("console.aws");
+    scene.assert_one_instant(&restored, from, until);
+    scene.end();
+}
+
 /// Stock clients bridge some twelve seconds; a stop between channel programs loses nothing.
 #[test]
 fn a_host_goes_on_over_a_restart_of_the_gateway() {
@@ -113,6 +138,35 @@ fn a_host_goes_on_over_a_restart_of_the_gateway() {
         scene.gateway.restart();
     }
     scene.let_write(300);
+    scene.end();
+}
+
+/// The journal says what was secured; the copier goes on where it was, and the tape is the same.
+#[test]
+fn a_session_is_resumed_after_the_gateway_was_killed() {
+    let Some(mut scene) = Scene::shared(10, "shared.ckd") else { return };
+    scene.guest.run_to(800);
+    scene.guest.set(Field::Limit, u32::MAX);
+    scene.guest.go();
+    let from = scene.guest.done();
+    let id = scene.start_session("resumed.aws", &["--rate", "512KiB"]);
+    let until = scene.guest.done();
+    for _ in 0..2 {
+        scene.let_write(150);
+        scene.gateway.ask(&["freeze", "shared", "--for", "60s"]);
+        scene.gateway.kill_and_restart();
+        // The volume is not copied yet, or the kill has shown nothing.
+        let session = scene.gateway.session(&id);
+        match session["state"].as_str().unwrap() {
+            "logically-complete" => {}
+            "suspended" => drop(scene.gateway.ask(&["session", "resume", &id])),
+            state => panic!("after a restart the session is {state}: {session}"),
+        }
+    }
+    scene.gateway.ask(&["session", "pace", &id, "--rate", "64MiB"]);
+    scene.gateway.complete(&id);
+    let restored = scene.restored("resumed.aws");
+    scene.assert_one_instant(&restored, from, until);
     scene.end();
 }
 

@@ -92,12 +92,13 @@ impl Watch {
 
     /// Ends it; writes that are held go on.
     pub(in crate::live) fn end(&self) {
-        for (_, watched) in &self.watched {
+        for (gate, watched) in &self.watched {
             match watched {
                 Watched::Counting(counting) => counting.end(),
                 Watched::Telling(telling) => telling.end(),
                 Watched::Protecting(protecting) => protecting.end(),
             }
+            gate.forget_ended_watchers();
         }
     }
 

@@ -46,7 +46,7 @@ pub(in crate::live) enum Left {
     /// The originals of a view.
     View,
     /// A tape that is not whole, of the volume that was opened with these files.
-    Tape(Interrupted, Fingerprint),
+    Tape(Box<Interrupted>, Fingerprint),
 }
 
 impl Sessions {

@@ -111,7 +111,7 @@ impl Sessions {
                     let plan = options(&record.request, asked, self.threads)?.plan;
                     let units = self.volume(&asked.volume)?.gate.disk().shape().units();
                     let Some(opened) = record.images.get(&asked.volume) else { return Err(no_image(asked)) };
-                    (Some(Sink::File(tape.to_owned())), Left::Tape(interrupted(tape, plan, units)?, opened.clone()))
+                    (Some(Sink::File(tape.to_owned())), Left::Tape(Box::new(interrupted(tape, plan, units)?), opened.clone()))
                 }
             };
             let place = Place { id: record.id, number, folder: Some(&folder), left };
