@@ -15,6 +15,7 @@ use crate::finding::Finding;
 use crate::snapshot::{
     Manifest, Monitor, NoMonitor, Preparation, SessionOptions, SessionResult, Target, interrupted_t0, run as run_session,
 };
+use crate::tape::TapeCompression;
 
 /// Copies a volume, or data sets of it, onto a labelled virtual tape.
 ///
@@ -27,9 +28,13 @@ pub struct SnapshotArgs {
     #[command(flatten)]
     pub choice: ChoiceArgs,
 
-    /// Tape image to make; `-` streams it to standard output.
+    /// Tape image to make, compressed if its name ends in .het; `-` streams it to standard output.
     #[arg(short, long, value_name = "TAPE")]
     pub output: PathBuf,
+
+    /// How a .het tape is compressed: zlib or bzip2 [default: zlib].
+    #[arg(long, value_name = "METHOD")]
+    pub compress: Option<TapeCompression>,
 
     /// Where the manifest goes [default: TAPE.manifest.json].
     #[arg(long, value_name = "FILE")]
@@ -78,6 +83,10 @@ pub fn run(args: &SnapshotArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
     if piped && args.resume {
         bail!("a pipe can't be resumed; run without --resume");
     }
+    let compression = TapeCompression::of(&args.output, args.compress).map_err(anyhow::Error::msg)?;
+    if compression.is_some() && args.resume {
+        bail!("a compressed tape can't be resumed; run without --resume");
+    }
     let options = args.choice.options(if args.resume { interrupted_t0(&args.output)? } else { now()? })?;
     let stop = stop_on_signals()?;
     let volume = args.choice.volume.open()?;
@@ -90,6 +99,8 @@ pub fn run(args: &SnapshotArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
             1 << 20,
             std::fs::File::from(rustix::io::dup(std::io::stdout())?),
         )))
+    } else if let Some(compression) = compression {
+        Target::Packed { tape: args.output.clone(), compression, sync: !args.no_sync }
     } else {
         Target::File { tape: args.output.clone(), resume: args.resume, sync: !args.no_sync }
     };
@@ -98,7 +109,7 @@ pub fn run(args: &SnapshotArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let result = run_session(&volume, &options, preparation, target, &session);
     drop(progress);
     let result = result.map_err(|error| {
-        let resumable = error.leaves_journal() && !piped;
+        let resumable = error.leaves_journal() && !piped && compression.is_none();
         let error = anyhow::Error::from(error);
         if resumable { error.context("no tape was made; the same command with --resume goes on") } else { error }
     })?;
@@ -126,7 +137,7 @@ fn print_json(args: &SnapshotArgs, result: &SessionResult, out: &mut dyn Write) 
     });
     let report = SnapshotReport {
         tape: &args.output.to_string_lossy(),
-        bytes: result.plan.bytes,
+        bytes: result.manifest.tape.bytes,
         volser: result.manifest.tape.volser.as_deref(),
         t0: &result.manifest.t0,
         files: files.collect(),
@@ -139,6 +150,6 @@ fn print_json(args: &SnapshotArgs, result: &SessionResult, out: &mut dyn Write) 
 fn print(args: &SnapshotArgs, result: &SessionResult, out: &mut dyn Write) -> std::io::Result<()> {
     let tape = args.output.display();
     let volser = result.manifest.tape.volser.as_deref().unwrap_or("unlabelled");
-    let (files, bytes) = (result.plan.files.len(), result.plan.bytes);
+    let (files, bytes) = (result.plan.files.len(), result.manifest.tape.bytes);
     writeln!(out, "{tape}: {volser}, {files} files, {bytes} bytes, T0 {}", result.manifest.t0)
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::changes::Changed;
-use super::device_lock::{Kind, Tenure};
+use super::device_lock::{Right, Tenure};
 use super::error::GateError;
 use super::port::PortShared;
 use super::volume_gate::VolumeGate;
@@ -15,9 +15,7 @@ use crate::volume::UnitIndex;
 pub struct Access {
     gate: Arc<VolumeGate>,
     port: Arc<PortShared>,
-    kind: Kind,
-    tenure: Arc<Tenure>,
-    watchers: Watchers,
+    right: Right,
 }
 
 impl std::fmt::Debug for Access {
@@ -27,13 +25,12 @@ impl std::fmt::Debug for Access {
 }
 
 impl Access {
-    pub(super) fn new(
-        gate: Arc<VolumeGate>,
-        port: Arc<PortShared>,
-        kind: Kind,
-        (watchers, tenure): (Watchers, Arc<Tenure>),
-    ) -> Self {
-        Self { gate, port, kind, tenure, watchers }
+    pub(super) const fn new(gate: Arc<VolumeGate>, port: Arc<PortShared>, right: Right) -> Self {
+        Self { gate, port, right }
+    }
+
+    fn watchers(&self) -> &Watchers {
+        &self.right.watchers
     }
 
     /// What others changed since this port last asked; the front-end tells it to its client.
@@ -64,7 +61,7 @@ impl Access {
             self.gate.disk().read_slot(unit, buffer)?;
         }
         self.gate.counters.reads.fetch_add(1, Ordering::Relaxed);
-        for watcher in self.watchers.iter().filter(|watcher| watcher.counts_reads()) {
+        for watcher in self.watchers().iter().filter(|watcher| watcher.counts_reads()) {
             watcher.has_read(unit);
         }
         Ok(())
@@ -75,7 +72,7 @@ impl Access {
     /// For front-ends that must not block: they hand a write that would wait to a thread of its own.
     #[must_use]
     pub fn passes(&self, unit: UnitIndex) -> bool {
-        self.watchers.iter().all(|watcher| watcher.lets_pass(unit))
+        self.watchers().iter().all(|watcher| watcher.lets_pass(unit))
     }
 
     /// Writes bytes of a unit from `offset` in its slot on.
@@ -92,7 +89,7 @@ impl Access {
         if !gate.disk().is_writable() {
             return Err(GateError::ReadOnly { disk: gate.name().to_owned() });
         }
-        for watcher in self.watchers.iter().filter(|watcher| !watcher.lets_pass(unit)) {
+        for watcher in self.watchers().iter().filter(|watcher| !watcher.lets_pass(unit)) {
             watcher.before_write(unit, &self.port.name).map_err(|refusal| GateError::Protected {
                 disk: gate.name().to_owned(),
                 address: gate.disk().shape().address(unit),
@@ -108,7 +105,7 @@ impl Access {
             gate.disk().write_slot(unit, offset, bytes)?;
             gate.note_image_write();
         }
-        for watcher in self.watchers.iter().filter(|watcher| watcher.counts_writes()) {
+        for watcher in self.watchers().iter().filter(|watcher| watcher.counts_writes()) {
             watcher.has_written(unit, &self.port.name);
         }
         gate.tell_others(&self.port, unit);
@@ -129,10 +126,11 @@ impl Access {
     }
 
     fn begin(&self) -> Result<Operation<'_>, GateError> {
-        if !self.tenure.begin() {
+        let tenure = self.right.tenure.as_deref();
+        if tenure.is_some_and(|tenure| !tenure.begin()) {
             return Err(GateError::Revoked { disk: self.gate.name().to_owned() });
         }
-        let operation = Operation(&self.tenure);
+        let operation = Operation(tenure);
         if self.gate.disk().is_ready() { Ok(operation) } else { Err(GateError::NotReady { disk: self.gate.name().to_owned() }) }
     }
 
@@ -148,15 +146,17 @@ impl Access {
 
 impl Drop for Access {
     fn drop(&mut self) {
-        self.gate.lock.leave(self.kind, &self.tenure);
+        self.gate.lock.leave(&self.right);
     }
 }
 
 /// An operation under way, during which the access can't be revoked.
-struct Operation<'a>(&'a Tenure);
+struct Operation<'a>(Option<&'a Tenure>);
 
 impl Drop for Operation<'_> {
     fn drop(&mut self) {
-        self.0.end();
+        if let Some(tenure) = self.0 {
+            tenure.end();
+        }
     }
 }

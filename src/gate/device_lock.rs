@@ -17,7 +17,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::watcher::Watchers;
-use crate::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use crate::sync::atomic::{AtomicU32, Ordering};
 use crate::sync::{Condvar, Mutex, MutexGuard};
 
 /// How long a client may be gone before its lock is released for others, unless the gate is told otherwise.
@@ -54,22 +54,20 @@ pub(super) enum Kind {
     Single,
 }
 
-/// An access's right to the device, which can be taken from one whose client is gone.
+/// A bracket's right to the device, which can be taken from one whose client is gone: the number of operations under
+/// way, or [`REVOKED`](Self::REVOKED) and those that are just finding out.
+///
+/// One word has both, so an operation that begins and somebody who takes the right away are in one order: no operation
+/// fails for a right that was not taken, and none goes on with one that was.
 #[derive(Debug, Default)]
-pub(super) struct Tenure {
-    revoked: AtomicBool,
-    /// Operations under way.
-    under_way: AtomicU32,
-}
+pub(super) struct Tenure(AtomicU32);
 
 impl Tenure {
+    const REVOKED: u32 = 1 << 31;
+
     /// Begins an operation; false if the right is gone.
-    ///
-    /// Both sides write their own word and then read the other's, in one order that all threads see: so either the
-    /// operation sees that it was revoked, or the revoker sees that an operation is under way.
     pub(super) fn begin(&self) -> bool {
-        self.under_way.fetch_add(1, Ordering::SeqCst);
-        let allowed = !self.revoked.load(Ordering::SeqCst);
+        let allowed = self.0.fetch_add(1, Ordering::Acquire) & Self::REVOKED == 0;
         if !allowed {
             self.end();
         }
@@ -77,18 +75,22 @@ impl Tenure {
     }
 
     pub(super) fn end(&self) {
-        self.under_way.fetch_sub(1, Ordering::SeqCst);
+        self.0.fetch_sub(1, Ordering::Release);
     }
 
     /// Takes the right away, unless an operation is under way.
     fn revoke(&self) -> bool {
-        self.revoked.store(true, Ordering::SeqCst);
-        let idle = self.under_way.load(Ordering::SeqCst) == 0;
-        if !idle {
-            self.revoked.store(false, Ordering::SeqCst);
-        }
-        idle
+        // Acquire: whatever the last operation did is done.
+        self.0.compare_exchange(0, Self::REVOKED, Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
+}
+
+/// What an access got when it came in.
+pub(super) struct Right {
+    /// The disk's watchers at that instant.
+    pub(super) watchers: Watchers,
+    /// Of a bracket; a single operation keeps its right until it ends.
+    pub(super) tenure: Option<Arc<Tenure>>,
 }
 
 /// Who has the device.
@@ -105,6 +107,8 @@ struct State {
     still: bool,
     /// How many wait for a bracket or for stillness.
     waiting: u32,
+    /// How many wait for anything. Without one nobody is told, which would be a call of the kernel at every single write.
+    sleeping: u32,
     ports: HashMap<PortId, Port>,
     watchers: Watchers,
     gone_limit: Duration,
@@ -123,6 +127,7 @@ impl DeviceLock {
             reserved: None,
             still: false,
             waiting: 0,
+            sleeping: 0,
             ports: HashMap::new(),
             watchers: Arc::new([]),
             gone_limit: GONE_LIMIT,
@@ -164,28 +169,34 @@ impl DeviceLock {
     }
 
     /// Lets an access in, or says who is in the way after `patience`.
-    pub(super) fn enter(&self, port: PortId, kind: Kind, patience: Duration) -> Result<(Watchers, Arc<Tenure>), Busy> {
+    pub(super) fn enter(&self, port: PortId, kind: Kind, patience: Duration) -> Result<Right, Busy> {
         let mut state = self.state();
         if !state.admits(port, kind) {
             state = self.wait_for(state, patience, |state| state.admits(port, kind), kind == Kind::Bracket)?;
         }
-        let tenure = Arc::new(Tenure::default());
-        match kind {
-            Kind::Bracket => state.bracket = Some((port, Arc::clone(&tenure))),
-            Kind::Single => state.singles += 1,
-        }
-        Ok((Arc::clone(&state.watchers), tenure))
+        let tenure = match kind {
+            Kind::Bracket => {
+                let tenure = Arc::new(Tenure::default());
+                state.bracket = Some((port, Arc::clone(&tenure)));
+                Some(tenure)
+            }
+            Kind::Single => {
+                state.singles += 1;
+                None
+            }
+        };
+        Ok(Right { watchers: Arc::clone(&state.watchers), tenure })
     }
 
     /// Ends an access; one whose right was taken away had left already.
-    pub(super) fn leave(&self, kind: Kind, tenure: &Arc<Tenure>) {
+    pub(super) fn leave(&self, right: &Right) {
         let mut state = self.state();
-        match kind {
-            Kind::Single => state.singles -= 1,
-            Kind::Bracket if state.bracket.as_ref().is_some_and(|(_, held)| Arc::ptr_eq(held, tenure)) => state.bracket = None,
-            Kind::Bracket => return,
+        match &right.tenure {
+            None => state.singles -= 1,
+            Some(tenure) if state.bracket.as_ref().is_some_and(|(_, held)| Arc::ptr_eq(held, tenure)) => state.bracket = None,
+            Some(_) => return,
         }
-        let wake = state.singles == 0;
+        let wake = state.singles == 0 && state.sleeping > 0;
         drop(state);
         if wake {
             self.moved.notify_all();
@@ -269,12 +280,14 @@ impl DeviceLock {
     ) -> Result<MutexGuard<'a, State>, Busy> {
         let deadline = Instant::now() + patience;
         state.waiting += u32::from(keeps_singles_out);
+        state.sleeping += 1;
         loop {
             state.take_from_the_gone();
             let now = Instant::now();
             let done = free(&state);
             if done || now >= deadline {
                 state.waiting -= u32::from(keeps_singles_out);
+                state.sleeping -= 1;
                 if done {
                     return Ok(state);
                 }
@@ -339,3 +352,21 @@ impl State {
 
 /// How often a holder that is gone, and still busy, is looked at.
 const RECHECK: Duration = Duration::from_millis(50);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_right_is_taken_between_operations_only_and_the_attempt_fails_none() {
+        let tenure = Tenure::default();
+        assert!(tenure.begin());
+        assert!(!tenure.revoke());
+        assert!(tenure.begin(), "an attempt that failed leaves the right as it was");
+        tenure.end();
+        tenure.end();
+        assert!(tenure.revoke());
+        assert!(!tenure.begin());
+        assert!(!tenure.begin());
+    }
+}

@@ -75,7 +75,7 @@ impl HostPort {
 
     fn enter(&self, kind: Kind, patience: Duration) -> Result<Access, Busy> {
         let right = self.gate.lock.enter(self.shared.id, kind, patience)?;
-        Ok(Access::new(Arc::clone(&self.gate), Arc::clone(&self.shared), kind, right))
+        Ok(Access::new(Arc::clone(&self.gate), Arc::clone(&self.shared), right))
     }
 }
 

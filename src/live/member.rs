@@ -19,6 +19,7 @@ use crate::snapshot::{
     LiveSource, Manifest, Monitor, Preparation, SessionOptions, SessionResult, SnapshotError, SnapshotOptions, Target,
     discard_interrupted, run,
 };
+use crate::tape::TapeCompression;
 use crate::volume::UnitSource;
 
 /// Where the tape of a volume goes.
@@ -27,6 +28,8 @@ pub(super) enum Sink {
     File(PathBuf),
     /// A named pipe, which takes the tape in order.
     Pipe(PathBuf),
+    /// A HET image, which is written in order too.
+    Packed(PathBuf, TapeCompression),
 }
 
 /// A volume of a session.
@@ -91,6 +94,10 @@ impl Member {
         let (target, manifest) = match sink {
             Sink::File(tape) => (Target::File { tape: tape.clone(), resume, sync: true }, Some(Manifest::path_of(tape))),
             Sink::Pipe(pipe) => (Target::Pipe(open_pipe(pipe, stop)?), None),
+            Sink::Packed(tape, compression) => {
+                let target = Target::Packed { tape: tape.clone(), compression: *compression, sync: true };
+                (target, Some(Manifest::path_of(tape)))
+            }
         };
         // Blocks of a destination device are the operator's question to `plan`.
         let session = SessionOptions { manifest, destination: (4096, 0), stop, monitor: &self.progress };
@@ -101,7 +108,7 @@ impl Member {
 
     /// Takes away what is there of a tape that won't be made.
     pub(super) fn discard_tape(&self) {
-        if let Some(Sink::File(tape)) = &self.sink {
+        if let Some(Sink::File(tape) | Sink::Packed(tape, _)) = &self.sink {
             discard_interrupted(tape);
         }
     }
@@ -110,7 +117,7 @@ impl Member {
         let counters = self.at_t0.counters();
         let result = self.result.lock().unwrap_or_else(PoisonError::into_inner);
         let tape = match &self.sink {
-            Some(Sink::File(path) | Sink::Pipe(path)) => Some(path.clone()),
+            Some(Sink::File(path) | Sink::Pipe(path) | Sink::Packed(path, _)) => Some(path.clone()),
             None => None,
         };
         VolumeStatus {

@@ -22,6 +22,7 @@ use crate::gate::{Still, VolumeGate};
 use crate::plan::pattern::{Pattern, Selection};
 use crate::plan::{PlanError, PlanOptions};
 use crate::snapshot::{LiveSource, SnapshotError, SnapshotOptions};
+use crate::tape::TapeCompression;
 use crate::volume::Fingerprint;
 
 /// A served volume, as sessions know it.
@@ -162,7 +163,7 @@ impl Sessions {
     ) -> Result<Arc<Session>, StartError> {
         let places = (0..).map(|number| Place { id, number, folder: folder.as_ref(), left: Left::Nothing });
         let members = request.volumes.iter().zip(places).map(|(volume, place)| {
-            let sink = volume.tape.as_deref().map(sink).transpose()?;
+            let sink = volume.tape.as_deref().map(|tape| sink(tape, request.tape.compression)).transpose()?;
             self.member(place, (&request, volume), sink, (pool, &pacer))
         });
         let members = members.collect::<Result<Vec<_>, StartError>>()?;
@@ -251,15 +252,21 @@ impl Sessions {
     }
 }
 
-/// What a tape's path names.
-pub(super) fn sink(path: &Path) -> Result<Sink, StartError> {
+/// What a tape's path names, if `compression` is asked for.
+pub(super) fn sink(path: &Path, compression: Option<TapeCompression>) -> Result<Sink, StartError> {
     use std::os::unix::fs::FileTypeExt;
     match path.metadata() {
-        Ok(metadata) if metadata.file_type().is_fifo() => Ok(Sink::Pipe(path.to_owned())),
+        Ok(metadata) if metadata.file_type().is_fifo() => match compression {
+            None => Ok(Sink::Pipe(path.to_owned())),
+            Some(_) => Err(StartError::Refused(format!("{}: a pipe takes the tape as it is, not compressed", path.display()))),
+        },
         Ok(_) => {
             Err(StartError::Refused(format!("{} exists, and a tape is never written over; choose another name", path.display())))
         }
-        Err(_) => Ok(Sink::File(path.to_owned())),
+        Err(_) => match TapeCompression::of(path, compression).map_err(StartError::Refused)? {
+            Some(compression) => Ok(Sink::Packed(path.to_owned(), compression)),
+            None => Ok(Sink::File(path.to_owned())),
+        },
     }
 }
 

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::plan::{Form, LabelKind};
+use crate::tape::TapeCompression;
 
 /// Number of a session in one service, from 1; never used again, also not after a restart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -85,7 +86,8 @@ const fn default_t0_wait_ms() -> u64 {
 pub struct VolumeRequest {
     /// Its name in the configuration.
     pub volume: String,
-    /// The tape that is made of it: an absolute path. Its ending chooses the format; a named pipe is written in order.
+    /// The tape that is made of it: an absolute path. Its ending chooses the format: `.het` is HET,
+    /// others are AWS. A named pipe gets an AWS image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tape: Option<PathBuf>,
     /// Serial of that tape; otherwise made from the volume's.
@@ -241,6 +243,9 @@ pub struct TapeRequest {
     pub no_free: bool,
     /// Length of the tape blocks of tracks form; the default if none.
     pub block_bytes: Option<u32>,
+    /// Compression of tapes whose names end in `.het`; zlib if none. Others have none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compression: Option<TapeCompression>,
 }
 
 /// Where a session is.

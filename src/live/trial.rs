@@ -29,7 +29,11 @@ impl Trial<'_> {
         sink: Option<&Sink>,
     ) -> Result<(), StartError> {
         let prepared = Preparation::new(self, options, false, &NoMonitor)?;
-        let Some(Sink::File(tape)) = sink else { return Ok(()) };
+        let (tape, packed) = match sink {
+            Some(Sink::File(tape)) => (tape, false),
+            Some(Sink::Packed(tape, _)) => (tape, true),
+            Some(Sink::Pipe(_)) | None => return Ok(()),
+        };
         let known = sizes.share();
         let longest = self.disk.shape().longest_body_bytes();
         let units = prepared.files.iter().flat_map(|file| file.units.runs());
@@ -41,8 +45,9 @@ impl Trial<'_> {
             StartError::Refused(format!("{}: the folder of the tape can't be used: {errno}", folder.display()))
         })?;
         let free = room.f_bavail.saturating_mul(room.f_frsize);
-        // Lengths that are not known yet were taken as the longest: only what is known to be too long is refused.
-        let unknown = sizes.stale_units() > 0;
+        // Lengths that are not known yet were taken as the longest, and how far blocks shrink is known at the end: only what
+        // is known to be too long is refused.
+        let unknown = sizes.stale_units() > 0 || packed;
         if bytes > free && !unknown {
             let reason = format!("{}: the tape needs about {bytes} bytes, and {free} are free", folder.display());
             return Err(StartError::Refused(reason));

@@ -2,13 +2,14 @@
 //!
 //! Where the sizes of all units are known beforehand, a stage's place is known too, and the threads write without
 //! waiting for each other. Where they are not (a compressed source, whose units must be expanded to be measured, and
-//! are expanded only once), or the tape is a pipe, stages are loaded in parallel and pass a turnstile in tape order:
-//! behind it the same plan builder gives each its place. Either way the tape is the same to the byte.
+//! are expanded only once), or the tape is written in order, stages are loaded in parallel and pass a turnstile in tape
+//! order: behind it the same plan builder gives each its place. Either way the tape is the same to the byte.
 
 use std::ops::Range;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, PoisonError};
 
+use tapegate_formats::tape::packer::BlockPacker;
 use tapegate_formats::tape::unit::UNIT_HEADER_BYTES;
 
 use super::encode::EncodedStage;
@@ -17,14 +18,15 @@ use super::ledger::Ledger;
 use super::live::LiveSource;
 use super::monitor::Monitor;
 use super::places::{encode_stage, write_stage};
-use super::route::{Place, Route};
+use super::route::{InOrder, Packing, Place, Route};
 use super::stages::StageTask;
+use super::turnstile::Turnstile;
 use crate::aligned::AlignedBuffer;
 use crate::finding::Finding;
 use crate::parallel::run_in_order;
 use crate::plan::{FileSpec, Form};
-use crate::tape::TapeError;
-use crate::tape::partial::PartialTape;
+use crate::tape::partial::{PartialTape, Writer};
+use crate::tape::{PackedPart, TapeError};
 use crate::volume::UnitSource;
 use crate::volume::{Stage, UnitIndex};
 
@@ -71,13 +73,15 @@ pub(super) struct Worker<'a> {
     pub(super) stage: Stage,
     pub(super) encoded: EncodedStage,
     scratch: AlignedBuffer,
+    packer: Option<BlockPacker>,
+    packed: PackedPart,
     pub(super) read_back: Vec<u8>,
 }
 
 impl<'a> Worker<'a> {
     pub(super) fn new(job: &'a CopyJob<'a>, route: &'a Route<'a>, raw_slots: &'a RawSlots) -> Self {
-        let (stage, encoded, scratch, read_back) = Default::default();
-        Self { job, route, raw_slots, stage, encoded, scratch, read_back }
+        let (stage, encoded, scratch, packed, read_back) = Default::default();
+        Self { job, route, raw_slots, stage, encoded, scratch, packer: None, packed, read_back }
     }
 
     fn copy_stage(&mut self, number: usize, task: &StageTask) -> Result<(), SnapshotError> {
@@ -153,22 +157,42 @@ impl<'a> Worker<'a> {
                 });
                 self.write(tape, passed.ok_or(SnapshotError::Stopped)??, task)?;
             }
-            Route::Piped { order } => {
-                let passed = order.pass(number, |pipe| -> Result<(), SnapshotError> {
-                    pipe.advance(task.file)?;
-                    pipe.order.place(task, bytes);
-                    match self.file(task).form() {
-                        Form::Tracks => self.encoded.parts(&self.stage).try_for_each(|part| pipe.pipe.write_stream(part))?,
-                        Form::Blocks => self.encoded.blocks(&self.stage).try_for_each(|block| pipe.pipe.write_block(block))?,
-                    }
-                    Ok(())
-                });
-                passed.ok_or(SnapshotError::Stopped)??;
-            }
+            Route::InOrder { order, packing } => self.bring_in_order(number, task, (order, packing.as_deref()))?,
         }
         self.job.ledger.set_sizes(task.slot, &self.encoded.sizes);
         self.job.ledger.secure(task.slot, &self.encoded.digests);
         Ok(bytes)
+    }
+
+    /// Writes the stage that was loaded when its turn comes; it is packed before that.
+    fn bring_in_order(
+        &mut self,
+        number: usize,
+        task: &StageTask,
+        (order, packing): (&Turnstile<InOrder>, Option<&Packing>),
+    ) -> Result<(), SnapshotError> {
+        let (form, bytes) = (self.file(task).form(), self.encoded.bytes());
+        if let Some(packing) = packing {
+            let files = self.job.files;
+            let position = packing.positions.pass(number, |at| Ok::<_, SnapshotError>(at.place(files, task.file, bytes)));
+            let place = (position.ok_or(SnapshotError::Stopped)??, packing.block_bytes);
+            let packer = self.packer.get_or_insert_with(|| packing.compression.packer());
+            match form {
+                Form::Tracks => self.packed.pack_stream(packer, place, self.encoded.parts(&self.stage)),
+                Form::Blocks => self.packed.pack_blocks(packer, self.encoded.blocks(&self.stage)),
+            }
+        }
+        let passed = order.pass(number, |out| -> Result<(), SnapshotError> {
+            out.advance(task.file)?;
+            out.order.place(task, bytes);
+            match form {
+                _ if packing.is_some() => out.tape.write_packed(&self.packed)?,
+                Form::Tracks => self.encoded.parts(&self.stage).try_for_each(|part| out.tape.write_stream(part))?,
+                Form::Blocks => self.encoded.blocks(&self.stage).try_for_each(|block| out.tape.write_block(block))?,
+            }
+            Ok(())
+        });
+        passed.ok_or(SnapshotError::Stopped)?
     }
 
     /// Compares the lengths of the units that were loaded with those that their places were made from.
@@ -186,7 +210,7 @@ impl<'a> Worker<'a> {
     /// Writes the stage that was loaded to its place on a tape file.
     pub(super) fn write(&mut self, tape: &PartialTape, place: Place, task: &StageTask) -> Result<(), TapeError> {
         let file = self.file(task);
-        write_stage(tape, file, (place, task.at), (&self.encoded, &self.stage), &mut self.scratch)
+        write_stage(tape, file, (place, task.at), (&self.encoded, &self.stage), &mut self.scratch, Writer::Copier)
     }
 
     pub(super) fn file(&self, task: &StageTask) -> &'a FileSpec {

@@ -50,7 +50,7 @@ impl Worker<'_> {
     ) -> Result<u64, SnapshotError> {
         let (tape, plan, sizes) = match self.route {
             Route::Planned { tape, plan, sizes } => (*tape, *plan, *sizes),
-            Route::Discovered { .. } | Route::Piped { .. } => {
+            Route::Discovered { .. } | Route::InOrder { .. } => {
                 self.load(task)?;
                 // All of it is in memory, and as it was at T0. What the sink then does holds no host up.
                 live.delivered(task.range());

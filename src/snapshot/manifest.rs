@@ -12,8 +12,10 @@ use serde::{Deserialize, Serialize};
 use super::digest::{UnitDigest, file_digest};
 use super::error::SnapshotError;
 use super::ledger::Ledger;
+use super::route::FilePlaces;
 use crate::finding::Finding;
 use crate::plan::{BlockTable, Destination, FileClass, Form, LabelKind, TapePlan};
+use crate::tape::TapeCompression;
 use crate::tape::partial::{beside, sync_directory};
 use crate::volume::Shape;
 
@@ -74,6 +76,9 @@ pub struct ManifestTape {
     pub labels: LabelKind,
     /// Length of the tape blocks of `tracks` form.
     pub block_bytes: u16,
+    /// How the blocks of a HET tape are packed; absent where they are not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compression: Option<TapeCompression>,
 }
 
 /// A file of the tape.
@@ -99,7 +104,7 @@ pub struct ManifestFile {
     pub stream_bytes: u64,
     /// Tape blocks.
     pub blocks: u64,
-    /// Place of the first data byte as a block of the destination.
+    /// Place of the first data byte as a block of the destination; absent on a HET tape, whose places nothing foretells.
     pub destination_block: Option<u64>,
     /// Offset in that block.
     pub destination_offset: Option<u64>,
@@ -145,12 +150,23 @@ pub(crate) struct ManifestFacts<'a> {
     pub(crate) description: &'a [u8],
     pub(crate) findings: &'a [Finding],
     pub(crate) destination: (u32, u64),
+    pub(crate) packed: Option<&'a PackedPlaces>,
+}
+
+/// Where the files of a packed tape lie, which differs from its plan.
+#[derive(Debug)]
+pub(crate) struct PackedPlaces {
+    pub(crate) compression: TapeCompression,
+    /// Length of the image.
+    pub(crate) bytes: u64,
+    /// By file, in tape order.
+    pub(crate) files: Vec<FilePlaces>,
 }
 
 impl Manifest {
     pub(crate) fn new(facts: &ManifestFacts<'_>, plan: &TapePlan, ledger: &Ledger) -> Self {
         let mut slot = 0;
-        let files = plan.files.iter().map(|file| {
+        let files = plan.files.iter().enumerate().map(|(at, file)| {
             let units = file.spec.units.len() as usize;
             let digests = ledger.digests(slot..slot + units);
             slot += units;
@@ -158,16 +174,22 @@ impl Manifest {
                 FileClass::Description => blake3::hash(facts.description),
                 _ => file_digest(&digests),
             };
-            let destination = Destination::of(file.data, facts.destination.0, facts.destination.1);
+            let packed = facts.packed.map(|packed| packed.files.get(at).copied().unwrap_or_default());
+            let destination = match packed {
+                None => Destination::of(file.data, facts.destination.0, facts.destination.1),
+                Some(_) => None,
+            };
+            let FilePlaces { header, data, data_end } =
+                packed.unwrap_or(FilePlaces { header: file.header, data: file.data, data_end: file.data_end });
             ManifestFile {
                 number: file.number,
                 name: file.spec.name.to_string(),
                 class: file.spec.class,
                 form: file.spec.form(),
                 extents: file.spec.units.runs().iter().map(|run| [run.first.0, run.units]).collect(),
-                header_offset: file.header,
-                data_offset: file.data,
-                data_end_offset: file.data_end,
+                header_offset: header,
+                data_offset: data,
+                data_end_offset: data_end,
                 stream_bytes: file.stream_bytes,
                 blocks: file.blocks,
                 destination_block: destination.map(|destination| destination.block),
@@ -199,10 +221,11 @@ impl Manifest {
                 blocks,
             },
             tape: ManifestTape {
-                bytes: plan.bytes,
+                bytes: facts.packed.map_or(plan.bytes, |packed| packed.bytes),
                 volser: facts.tape_volser.clone(),
                 labels: plan.options.labels,
                 block_bytes: plan.options.block_bytes,
+                compression: facts.packed.map(|packed| packed.compression),
             },
             files,
             findings: facts.findings.iter().filter_map(|finding| serde_json::to_value(finding).ok()).collect(),

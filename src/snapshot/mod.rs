@@ -8,6 +8,7 @@ mod encode;
 mod error;
 mod finish;
 mod frame;
+mod in_order;
 mod kept_plan;
 mod ledger;
 mod live;

@@ -13,7 +13,7 @@ use crate::aligned::AlignedBuffer;
 use crate::finding::Finding;
 use crate::plan::{FileSpec, Form, SizeTable, TapePlan};
 use crate::tape::TapeError;
-use crate::tape::partial::PartialTape;
+use crate::tape::partial::{PartialTape, Writer};
 use crate::volume::{Shape, Stage, UnitIndex};
 
 /// Writes an encoded stage, whose first unit is unit `at` of its file, to its place.
@@ -23,17 +23,18 @@ pub(super) fn write_stage(
     (place, at): (Place, u32),
     (encoded, stage): (&EncodedStage, &Stage),
     scratch: &mut AlignedBuffer,
+    writer: Writer,
 ) -> Result<(), TapeError> {
     let Place { stream, position } = place;
     if let Some(table) = &file.blocks {
         let headers = encoded.block_headers(table.previous_length(at));
         let parts = headers.iter().zip(encoded.blocks(stage));
         let slices = parts.flat_map(|(header, block)| [header.as_bytes(), block]);
-        return tape.write_gathered(stream.data + table.place(at), slices, scratch);
+        return tape.write_gathered(stream.data + table.place(at), slices, scratch, writer);
     }
     let headers = chunk_headers(&stream, position..position + encoded.bytes());
     let slices = weave(&stream, position, &headers, encoded.parts(stage));
-    tape.write_gathered(write_place(&stream, position), slices, scratch)
+    tape.write_gathered(write_place(&stream, position), slices, scratch, writer)
 }
 
 /// Encodes a stage in the form of its file; an error is the place in the stage of a unit that has not the blocks that
@@ -160,7 +161,8 @@ impl TapePlaces {
             }
             let position = run.position + self.sizes.run_bytes(run.first..unit.0);
             let place = Place { stream: file.stream(), position };
-            write_stage(&self.tape, &file.spec, (place, at), (&buffers.encoded, stage), &mut buffers.scratch)?;
+            let encoded = (&buffers.encoded, stage);
+            write_stage(&self.tape, &file.spec, (place, at), encoded, &mut buffers.scratch, Writer::Host)?;
             self.ledger.set_sizes(slot, &buffers.encoded.sizes);
             self.ledger.secure(slot, &buffers.encoded.digests);
         }

@@ -5,8 +5,9 @@ use super::frame::Labels;
 use super::stages::StageTask;
 use super::turnstile::Turnstile;
 use crate::plan::{BlockedStream, FileSpec, PlanBuilder, SizeTable, TapePlan};
+use crate::tape::TapeCompression;
+use crate::tape::in_order::{InOrderTape, Written};
 use crate::tape::partial::PartialTape;
-use crate::tape::pipe::PipeTape;
 
 /// A position in the stream of a file.
 #[derive(Debug, Clone, Copy)]
@@ -21,8 +22,38 @@ pub(crate) enum Route<'a> {
     Planned { tape: &'a PartialTape, plan: &'a TapePlan, sizes: &'a SizeTable },
     /// To a file, at places found in order.
     Discovered { tape: &'a PartialTape, order: Turnstile<Order> },
-    /// Into a pipe, in order.
-    Piped { order: Turnstile<PipeOrder> },
+    /// Into a pipe, or packed into a file, in order.
+    InOrder { order: Turnstile<InOrder>, packing: Option<Box<Packing>> },
+}
+
+/// How stages are packed before their turn comes to be written.
+///
+/// Where a stage's blocks begin depends on the position of its bytes in their stream, which those before it tell as soon
+/// as they are loaded; that is the first of two turnstiles that a stage passes. Packing is between them.
+pub(crate) struct Packing {
+    pub(crate) compression: TapeCompression,
+    /// Length of the blocks that streams are cut into.
+    pub(crate) block_bytes: u16,
+    pub(crate) positions: Turnstile<StreamPosition>,
+}
+
+/// The file whose stages were told last, and the bytes of its stream so far.
+#[derive(Debug, Default)]
+pub(crate) struct StreamPosition {
+    file: usize,
+    bytes: u64,
+}
+
+impl StreamPosition {
+    /// Adds `bytes` bytes to the stream of file `file`, one of these files; gives the position of the first.
+    pub(crate) fn place(&mut self, files: &[FileSpec], file: usize, bytes: u64) -> u64 {
+        if self.file != file || self.bytes == 0 {
+            let fixed = files.get(file).and_then(|spec| spec.fixed_bytes);
+            *self = Self { file, bytes: fixed.unwrap_or(0) };
+        }
+        self.bytes += bytes;
+        self.bytes - bytes
+    }
 }
 
 /// The plan as far as it is known.
@@ -33,13 +64,35 @@ pub(crate) struct Order {
     pub(crate) opened: usize,
 }
 
-/// A pipe, and the plan of what went into it.
-pub(crate) struct PipeOrder {
+/// A tape that is written in order, and the plan of what went onto it.
+pub(crate) struct InOrder {
     pub(crate) order: Order,
-    pub(crate) pipe: PipeTape,
+    pub(crate) tape: InOrderTape,
     pub(crate) labels: Labels,
     /// The stream of the first file.
     pub(crate) description: Vec<u8>,
+    /// Where the files lie, as far as they are written.
+    pub(crate) places: Vec<FilePlaces>,
+}
+
+/// Where a file lies in the image; what the plan says of a tape whose blocks are not packed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct FilePlaces {
+    /// L: offset of the first header label.
+    pub(crate) header: u64,
+    /// D: offset of the first data block.
+    pub(crate) data: u64,
+    /// Offset behind the last data block.
+    pub(crate) data_end: u64,
+}
+
+/// What is known of a tape that was written in order.
+pub(crate) struct WrittenInOrder {
+    /// The plan of its content.
+    pub(crate) plan: TapePlan,
+    pub(crate) written: Written,
+    /// Places by file, in tape order.
+    pub(crate) places: Vec<FilePlaces>,
 }
 
 impl Order {
@@ -79,8 +132,8 @@ impl Order {
     }
 }
 
-impl PipeOrder {
-    /// Brings the pipe to the data of file `file`: trailers and headers of all between.
+impl InOrder {
+    /// Brings the tape to the data of file `file`: trailers and headers of all between.
     pub(crate) fn advance(&mut self, file: usize) -> Result<(), SnapshotError> {
         while self.order.opened <= file && !self.order.coming.is_empty() {
             self.close_current()?;
@@ -89,18 +142,21 @@ impl PipeOrder {
             let Some(plan) = self.order.builder.current() else { break };
             if next == 0 {
                 for label in self.labels.volume()? {
-                    self.pipe.write_block(&label)?;
+                    self.tape.write_block(&label)?;
                 }
             }
+            let mut places = FilePlaces { header: self.tape.place(), ..FilePlaces::default() };
             let header = self.labels.header(plan)?;
             for label in &header {
-                self.pipe.write_block(label)?;
+                self.tape.write_block(label)?;
             }
             if !header.is_empty() {
-                self.pipe.write_tape_mark()?;
+                self.tape.write_tape_mark()?;
             }
+            places.data = self.tape.place();
+            self.places.push(places);
             if next == 0 {
-                self.pipe.write_stream(&self.description)?;
+                self.tape.write_stream(&self.description)?;
             }
         }
         Ok(())
@@ -109,30 +165,33 @@ impl PipeOrder {
     fn close_current(&mut self) -> Result<(), SnapshotError> {
         self.order.builder.close();
         let Some(plan) = self.order.builder.current() else { return Ok(()) };
-        self.pipe.flush_stream()?;
-        self.pipe.write_tape_mark()?;
+        self.tape.flush_stream()?;
+        if let Some(places) = self.places.last_mut() {
+            places.data_end = self.tape.place();
+        }
+        self.tape.write_tape_mark()?;
         let trailer = self.labels.trailer(plan)?;
         for label in &trailer {
-            self.pipe.write_block(label)?;
+            self.tape.write_block(label)?;
         }
         if !trailer.is_empty() {
-            self.pipe.write_tape_mark()?;
+            self.tape.write_tape_mark()?;
         }
         Ok(())
     }
 
-    /// Ends the tape; gives the plan of what was written.
-    pub(crate) fn finish(mut self) -> Result<TapePlan, SnapshotError> {
+    /// Ends the tape; gives what was written.
+    pub(crate) fn finish(mut self) -> Result<WrittenInOrder, SnapshotError> {
         self.advance(usize::MAX)?;
         self.close_current()?;
-        self.pipe.write_tape_mark()?;
-        let written = self.pipe.finish()?;
+        self.tape.write_tape_mark()?;
+        let written = self.tape.finish()?;
         let plan = self.order.finish();
-        if written != plan.bytes {
-            let reason = format!("the tape has {written} bytes where the plan has {}", plan.bytes);
-            return Err(SnapshotError::NotAsPlanned { tape: "-".into(), offset: written, reason });
+        if written.plain_bytes != plan.bytes {
+            let reason = format!("the tape has {} bytes where the plan has {}", written.plain_bytes, plan.bytes);
+            return Err(SnapshotError::NotAsPlanned { tape: "-".into(), offset: written.bytes, reason });
         }
-        Ok(plan)
+        Ok(WrittenInOrder { plan, written, places: self.places })
     }
 }
 
@@ -142,7 +201,10 @@ impl Route<'_> {
         match self {
             Self::Planned { .. } => {}
             Self::Discovered { order, .. } => order.break_down(),
-            Self::Piped { order } => order.break_down(),
+            Self::InOrder { order, packing } => {
+                order.break_down();
+                packing.iter().for_each(|packing| packing.positions.break_down());
+            }
         }
     }
 }

@@ -5,6 +5,8 @@
 //! | complete | tape and manifest under their names |
 //! | the volume changed, or the tape is not as planned | nothing |
 //! | any other error, a signal, a crash | `.NAME.partial` and `.NAME.journal`, from which `--resume` goes on |
+//!
+//! Tapes that are written in order have no journal; see `in_order`.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -23,20 +25,21 @@ use super::frame::Labels;
 use super::kept_plan::{self, plan_path};
 use super::ledger::Ledger;
 use super::live::LiveSource;
-use super::manifest::{Manifest, ManifestFacts};
+use super::manifest::{Manifest, ManifestFacts, PackedPlaces};
 use super::monitor::Monitor;
 use super::options::SnapshotOptions;
 use super::places::TapePlaces;
 use super::prepare::{Preparation, closed_forms};
-use super::route::{Order, PipeOrder, Route};
+use super::route::{Order, Route};
 use super::source::CopySource;
 use super::stages::{StageTask, stages};
 use super::take_up::check_secured;
 use super::turnstile::Turnstile;
 use crate::finding::Finding;
 use crate::plan::{LabelKind, PlanBuilder, PlanOptions, SizeTable, TapePlan};
+use crate::tape::TapeCompression;
 use crate::tape::partial::{PartialTape, beside};
-use crate::tape::pipe::PipeTape;
+use crate::tape::writeback::{Dirty, Writeback};
 use crate::volume::Fingerprint;
 
 /// Where the tape goes.
@@ -52,6 +55,15 @@ pub enum Target {
     },
     /// A pipe, which takes the tape in order.
     Pipe(Box<dyn Write + Send>),
+    /// A HET image, whose blocks are packed: it is written in order too, and can't be resumed.
+    Packed {
+        /// Its name.
+        tape: PathBuf,
+        /// How it is compressed.
+        compression: TapeCompression,
+        /// Bring it to stable storage before it gets its name.
+        sync: bool,
+    },
 }
 
 /// What a session needs besides the preparation.
@@ -69,7 +81,7 @@ pub struct SessionOptions<'a> {
 /// What a complete session made.
 #[derive(Debug)]
 pub struct SessionResult {
-    /// The plan that the tape equals.
+    /// The plan that the tape equals, its blocks expanded.
     pub plan: TapePlan,
     /// The manifest, as it was written.
     pub manifest: Manifest,
@@ -160,15 +172,17 @@ pub fn run(
     match target {
         Target::File { tape, resume, sync } => copier.into_file(&tape, resume, sync),
         Target::Pipe(out) => copier.into_pipe(out),
+        Target::Packed { tape, compression, sync } => copier.into_packed(&tape, compression, sync),
     }
 }
 
-struct Copier<'a> {
-    volume: &'a dyn CopySource,
-    options: &'a SnapshotOptions,
-    preparation: Preparation,
-    labels: Labels,
-    session: &'a SessionOptions<'a>,
+/// A session, before it is told where its tape goes.
+pub(super) struct Copier<'a> {
+    pub(super) volume: &'a dyn CopySource,
+    pub(super) options: &'a SnapshotOptions,
+    pub(super) preparation: Preparation,
+    pub(super) labels: Labels,
+    pub(super) session: &'a SessionOptions<'a>,
 }
 
 impl Copier<'_> {
@@ -197,7 +211,7 @@ impl Copier<'_> {
                 return Err(error);
             }
         };
-        let manifest = self.manifest(&plan, &ledger, &findings);
+        let manifest = self.manifest(&plan, &ledger, &findings, None);
         if let Some(path) = &self.session.manifest {
             manifest.write(path, sync)?;
         }
@@ -257,34 +271,11 @@ impl Copier<'_> {
         Ok((plan, findings))
     }
 
-    fn into_pipe(self, out: Box<dyn Write + Send>) -> Result<SessionResult, SnapshotError> {
-        let failed = |source| SnapshotError::Io { path: "memory".into(), action: "making room for the digests", source };
-        let ledger = Ledger::in_memory(self.unit_count()).map_err(failed)?;
-        let job = self.job(&ledger, None);
-        let pipe = PipeTape::new(out, self.options.plan.block_bytes);
-        let (order, labels) = (self.order()?, self.labels.clone());
-        let route = Route::Piped {
-            order: Turnstile::new(PipeOrder { order, pipe, labels, description: self.preparation.description.clone() }),
-        };
-        self.session.monitor.begin("copying", 0);
-        let raw_slots = copy(&job, &route)?;
-        let Route::Piped { order } = route else { unreachable!("the route was made so") };
-        // The end of the tape is written only when the volume is known to have stood still.
-        let findings = self.end_of_copy(&ledger, raw_slots)?;
-        let plan = order.into_inner().finish()?;
-        let findings = [findings, self.check_discovered(&plan, &ledger)?].concat();
-        let manifest = self.manifest(&plan, &ledger, &findings);
-        if let Some(path) = &self.session.manifest {
-            manifest.write(path, true)?;
-        }
-        Ok(SessionResult { plan, manifest, findings })
-    }
-
-    fn unit_count(&self) -> u64 {
+    pub(super) fn unit_count(&self) -> u64 {
         self.preparation.files.iter().map(|file| u64::from(file.units.len())).sum()
     }
 
-    fn job<'a>(&'a self, ledger: &'a Ledger, sizes: Option<&SizeTable>) -> CopyJob<'a> {
+    pub(super) fn job<'a>(&'a self, ledger: &'a Ledger, sizes: Option<&SizeTable>) -> CopyJob<'a> {
         let tasks: Vec<StageTask> = stages(&self.preparation.files, self.volume.shape().stage_units(), sizes);
         CopyJob {
             source: self.volume,
@@ -298,14 +289,14 @@ impl Copier<'_> {
         }
     }
 
-    fn order(&self) -> Result<Order, SnapshotError> {
+    pub(super) fn order(&self) -> Result<Order, SnapshotError> {
         let builder = PlanBuilder::new(self.options.plan.clone(), self.preparation.files.len())?;
         Ok(Order::new(builder, self.preparation.files.clone()))
     }
 
     /// Compares a plan that was found on the way with the one that the lengths of all units give, now that they are known;
     /// gives the findings that need those lengths.
-    fn check_discovered(&self, plan: &TapePlan, ledger: &Ledger) -> Result<Vec<Finding>, SnapshotError> {
+    pub(super) fn check_discovered(&self, plan: &TapePlan, ledger: &Ledger) -> Result<Vec<Finding>, SnapshotError> {
         let sizes = ledger.size_table(&self.preparation.files, self.volume.shape().units());
         if *plan != TapePlan::new(self.options.plan.clone(), self.preparation.files.clone(), &sizes)? {
             let reason = "the places that were written are not those that the lengths of all units give".to_owned();
@@ -317,7 +308,7 @@ impl Copier<'_> {
     }
 
     /// All findings, once every unit is secured and the volume stood still.
-    fn end_of_copy(&self, ledger: &Ledger, raw_slots: Vec<Finding>) -> Result<Vec<Finding>, SnapshotError> {
+    pub(super) fn end_of_copy(&self, ledger: &Ledger, raw_slots: Vec<Finding>) -> Result<Vec<Finding>, SnapshotError> {
         if let Some(slot) = ledger.first_unsecured() {
             let reason = format!("unit {slot} of the tape was never secured, which is an error of this program");
             return Err(SnapshotError::Refused(reason));
@@ -326,7 +317,14 @@ impl Copier<'_> {
         Ok(self.preparation.findings.iter().cloned().chain(raw_slots).collect())
     }
 
-    fn manifest(&self, plan: &TapePlan, ledger: &Ledger, findings: &[Finding]) -> Manifest {
+    /// The manifest; of a packed tape with its places.
+    pub(super) fn manifest(
+        &self,
+        plan: &TapePlan,
+        ledger: &Ledger,
+        findings: &[Finding],
+        packed: Option<&PackedPlaces>,
+    ) -> Manifest {
         let facts = ManifestFacts {
             t0: jiff::Timestamp::from_second(self.options.t0).map(|t0| t0.to_string()).unwrap_or_default(),
             consistency: self.options.consistency.clone(),
@@ -337,6 +335,7 @@ impl Copier<'_> {
             description: &self.preparation.description,
             findings,
             destination: self.session.destination,
+            packed,
         };
         Manifest::new(&facts, plan, ledger)
     }
@@ -352,8 +351,16 @@ impl Copier<'_> {
         }
     }
 
+    pub(super) fn writeback(&self, sync: bool) -> Writeback {
+        match (sync, self.volume.live()) {
+            (false, _) => Writeback::Lazy,
+            (true, None) => Writeback::Started,
+            (true, Some(_)) => Writeback::Bounded(Dirty::default()),
+        }
+    }
+
     fn create(&self, target: &Path, sync: bool, units: u64) -> Result<(PartialTape, Ledger), SnapshotError> {
-        let tape = PartialTape::create(target, sync)?;
+        let tape = PartialTape::create(target, self.writeback(sync))?;
         let path = journal_path(target);
         let failed = |source| SnapshotError::Io { path: path.clone(), action: "making the journal", source };
         let identity = serde_json::to_string(&self.identity()).map_err(|error| failed(error.into()))?;
@@ -379,7 +386,7 @@ impl Copier<'_> {
             ));
         }
         tracing::info!(journal = %path.display(), "going on with an interrupted run");
-        let tape = PartialTape::reopen(target, sync)?;
+        let tape = PartialTape::reopen(target, self.writeback(sync))?;
         let ledger = Ledger::reopen(&path, &text, units);
         Ok((tape, ledger.map_err(|_| refuse("it is damaged or in use; run without --resume"))?))
     }
@@ -415,11 +422,11 @@ impl Drop for OutOfOrder<'_> {
     }
 }
 
-/// Takes back what only the places of a live copy shared, which are ended.
-fn alone<T: std::fmt::Debug>(shared: Arc<T>) -> T {
+/// Takes back what only parts of a copy shared, which are ended.
+pub(super) fn alone<T: std::fmt::Debug>(shared: Arc<T>) -> T {
     Arc::try_unwrap(shared).unwrap_or_else(|shared| unreachable!("{shared:?} is still shared, though its copy has ended"))
 }
 
-fn stream_bytes(plan: &TapePlan) -> u64 {
+pub(super) fn stream_bytes(plan: &TapePlan) -> u64 {
     plan.files.iter().filter(|file| file.spec.fixed_bytes.is_none()).map(|file| file.stream_bytes).sum()
 }

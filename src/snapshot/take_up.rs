@@ -63,7 +63,9 @@ impl Worker<'_> {
                 let passed = order.pass(number, |order| Ok::<_, SnapshotError>(order.place(task, bytes)));
                 (tape, passed.ok_or(SnapshotError::Stopped)??)
             }
-            Route::Piped { .. } => return Err(SnapshotError::Refused("a pipe can't be resumed".to_owned())),
+            Route::InOrder { .. } => {
+                return Err(SnapshotError::Refused("a tape that is written in order can't be resumed".to_owned()));
+            }
         };
         // Blocks are not kept by units: they are copied again.
         if self.file(task).form() == Form::Tracks && self.reads_back(tape, place, task, &sizes) {

@@ -7,6 +7,7 @@
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -15,7 +16,7 @@ use rustix::fs::{FallocateFlags, FlockOperation, flock};
 use rustix::io::Errno;
 
 use super::error::TapeError;
-use super::writeback::start_writeback;
+use super::writeback::Writeback;
 use crate::aligned::{AlignedBuffer, write_gathered};
 use crate::named_file::has_name;
 
@@ -25,10 +26,20 @@ pub struct PartialTape {
     file: File,
     path: PathBuf,
     target: PathBuf,
-    start_writeback: bool,
-    /// Held while the file is written. The kernel lets one writer at a time at an inode and makes the others spin; here
-    /// they sleep, and leave their processor to whoever hashes. It protects no data.
+    writeback: Writeback,
+    /// Held while the copier writes the file. The kernel lets one writer at a time at an inode and makes the others spin; here
+    /// they sleep, and leave their processor to whoever hashes. It protects no data, and hosts' writes don't take it: behind it
+    /// they would wait for as many pieces as the copier's threads get in between.
     writing: Mutex<()>,
+}
+
+/// Who writes to a tape.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Writer {
+    /// A thread of the copier, which may wait.
+    Copier,
+    /// A write of a host, which must not.
+    Host,
 }
 
 /// The name of a file that belongs to `target` while the work lasts: beside it, hidden, with an ending.
@@ -45,12 +56,12 @@ impl PartialTape {
     ///
     /// # Errors
     /// When `target` exists, when the file can't be made, or when another process has it.
-    pub fn create(target: &Path, start_writeback: bool) -> Result<Self, TapeError> {
+    pub fn create(target: &Path, writeback: Writeback) -> Result<Self, TapeError> {
         refuse_existing(target)?;
         let path = beside(target, ".partial");
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
         let file = file.map_err(|source| TapeError::io(&path, "creating it", source))?;
-        let tape = Self { file, path, target: target.to_owned(), start_writeback, writing: Mutex::new(()) };
+        let tape = Self { file, path, target: target.to_owned(), writeback, writing: Mutex::new(()) };
         tape.lock()?;
         tape.file.set_len(0).map_err(|source| tape.io("emptying it", source))?;
         Ok(tape)
@@ -60,12 +71,12 @@ impl PartialTape {
     ///
     /// # Errors
     /// When there is none, or another process has it, or `target` exists.
-    pub fn reopen(target: &Path, start_writeback: bool) -> Result<Self, TapeError> {
+    pub fn reopen(target: &Path, writeback: Writeback) -> Result<Self, TapeError> {
         refuse_existing(target)?;
         let path = beside(target, ".partial");
         let file = OpenOptions::new().read(true).write(true).open(&path);
         let file = file.map_err(|source| TapeError::io(&path, "opening it", source))?;
-        let tape = Self { file, path, target: target.to_owned(), start_writeback, writing: Mutex::new(()) };
+        let tape = Self { file, path, target: target.to_owned(), writeback, writing: Mutex::new(()) };
         tape.lock()?;
         Ok(tape)
     }
@@ -106,12 +117,33 @@ impl PartialTape {
         offset: u64,
         slices: impl IntoIterator<Item = &'a [u8]>,
         scratch: &mut AlignedBuffer,
+        writer: Writer,
     ) -> Result<(), TapeError> {
-        let end = write_gathered(offset, slices, scratch, |at, bytes| self.write(at, bytes))?;
-        if self.start_writeback {
-            start_writeback(&self.file, offset, end - offset);
+        match writer {
+            Writer::Copier => {
+                let end = write_gathered(offset, slices, scratch, |at, bytes| self.write(at, bytes))?;
+                self.settle(offset..end)?;
+            }
+            Writer::Host => {
+                let end = write_gathered(offset, slices, scratch, |at, bytes| self.write_at_once(at, bytes))?;
+                self.writeback.host_wrote(offset..end);
+            }
         }
         Ok(())
+    }
+
+    /// Writes bytes at an offset that will not be written again, and lets the medium begin with them.
+    ///
+    /// # Errors
+    /// When the medium fails or is full.
+    pub(super) fn write_behind(&self, offset: u64, bytes: &[u8]) -> Result<(), TapeError> {
+        self.write(offset, bytes)?;
+        self.settle(offset..offset + bytes.len() as u64)
+    }
+
+    /// Starts the writeback of what the copier wrote, and waits for older bytes if too many are dirty.
+    fn settle(&self, range: Range<u64>) -> Result<(), TapeError> {
+        self.writeback.copier_wrote(&self.file, range).map_err(|source| self.io("bringing it to the medium", source))
     }
 
     /// Writes bytes at an offset.
@@ -120,6 +152,10 @@ impl PartialTape {
     /// When the medium fails or is full.
     pub fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), TapeError> {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.write_at_once(offset, bytes)
+    }
+
+    fn write_at_once(&self, offset: u64, bytes: &[u8]) -> Result<(), TapeError> {
         #[cfg(test)]
         super::test_faults::check(&self.path).map_err(|source| self.io(&format!("writing at offset {offset}"), source))?;
         self.file.write_all_at(bytes, offset).map_err(|source| self.io(&format!("writing at offset {offset}"), source))

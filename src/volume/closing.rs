@@ -49,6 +49,8 @@ impl CompressedFile {
     /// Writes the list of free spaces and takes the mark away, if it was set, be it by a writer before that did not close
     /// the file; with `durably`, each behind a sync.
     pub(super) fn finish(&self, editor: &Editor, durably: bool) -> Result<(), VolumeError> {
+        // Nobody changes an entry meanwhile; who does it later marks the file again.
+        let _alone = editor.entering.write().unwrap_or_else(PoisonError::into_inner);
         let left_marked = self.header().options & OPTION_OPENED != 0 && !editor.closed.load(Ordering::Acquire);
         if !editor.opened.load(Ordering::Acquire) && !left_marked {
             return Ok(());
@@ -59,6 +61,7 @@ impl CompressedFile {
         }
         let sync = || if durably { self.file().sync() } else { Ok(()) };
         sync()?;
+        self.wait_for_readers();
         let mut space = editor.space();
         let retired = space.take_retired();
         space.release(retired);

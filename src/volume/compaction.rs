@@ -242,6 +242,7 @@ mod tests {
         };
         check(&volume);
         volume.close().unwrap();
+        drop(volume);
         check(&sample.open());
     }
 
@@ -265,6 +266,7 @@ mod tests {
         assert_eq!(std::fs::metadata(&sample.written).unwrap().len(), after.size_bytes);
         assert!(sample.slots(&volume) == before.1);
         volume.close().unwrap();
+        drop(volume);
         assert!(sample.slots(&sample.open()) == before.1);
     }
 }

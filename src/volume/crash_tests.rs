@@ -122,6 +122,7 @@ fn a_file_that_ends_between_any_two_writes_has_each_unit_old_or_new() {
                 let (offset, bytes) = content(&sample, 1, &mut Numbers(7));
                 volume.write_slot(UnitIndex(1), offset, &bytes).unwrap();
                 volume.close().unwrap();
+                drop(volume);
                 let again = sample.open();
                 assert!(again.findings().is_empty(), "{}: {:?}", sample.name, again.findings());
                 let mut expected = found;

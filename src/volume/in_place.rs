@@ -73,7 +73,8 @@ impl CompressedFile {
 
     /// Writes bytes into space that was taken for them, or gives it back.
     pub(super) fn fill(&self, editor: &Editor, extent: Extent, bytes: &[u8]) -> Result<(), VolumeError> {
-        self.file().write_at(extent.offset, bytes).inspect_err(|_| editor.space().give_back(extent))
+        let filled = self.mark_opened(editor).and_then(|()| self.file().write_at(extent.offset, bytes));
+        filled.inspect_err(|_| editor.space().give_back(extent))
     }
 
     /// Changes a unit's entry in the file and then in memory, and retires what it led to.
@@ -162,6 +163,8 @@ impl CompressedFile {
     }
 
     fn write_table(&self, editor: &Editor, offset: u64, bytes: &[u8]) -> Result<(), VolumeError> {
+        // The file may have been closed since the image was written.
+        self.mark_opened(editor)?;
         self.file().write_at(offset, bytes).inspect_err(|_| editor.unsure.store(true, Ordering::Release))
     }
 

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use rustix::fs::{FlockOperation, flock};
+use tapegate_formats::dasd::compressed_header::OPTION_OPENED;
 use tapegate_formats::dasd::null_track::NullFormat;
 use tapegate_formats::dasd::track::END_MARK;
 
@@ -135,7 +136,10 @@ proptest! {
                         volume.compact(10_000).unwrap();
                     }
                     Step::Close | Step::Drop => {
-                        if matches!(step, Step::Close) { volume.close().unwrap() } else { drop(volume) }
+                        if matches!(step, Step::Close) {
+                            volume.close().unwrap();
+                        }
+                        drop(volume);
                         check_closed(&sample);
                         volume = sample.open_for_update();
                     }
@@ -144,6 +148,7 @@ proptest! {
             }
             prop_assert!(sample.slots(&volume) == model, "{}", sample.name);
             volume.close().unwrap();
+            drop(volume);
             check_closed(&sample);
             prop_assert!(sample.slots(&sample.open()) == model, "{} after it was closed", sample.name);
             for (path, was) in sample.below.iter().zip(&below) {
@@ -214,6 +219,7 @@ fn readers_writers_syncs_and_compaction_do_not_disturb_each_other() {
         });
         let slots = sample.slots(&volume);
         volume.close().unwrap();
+        drop(volume);
         check_closed(&sample);
         assert!(sample.slots(&sample.open()) == slots, "{}", sample.name);
         for (unit, slot) in (0..).zip(slots) {
@@ -246,6 +252,7 @@ fn what_passes_a_unit_or_gives_a_track_another_address_is_refused() {
         }
         volume.write_slot(UnitIndex(last), unit_bytes, &[]).unwrap();
         volume.close().unwrap();
+        drop(volume);
         let volume = sample.open();
         assert!(sample.slots(&volume) == before, "{}", sample.name);
         let error = volume.write_slot(UnitIndex(0), 0, &[]).unwrap_err();
@@ -339,6 +346,7 @@ fn a_write_without_room_changes_nothing_and_succeeds_when_there_is_room_again() 
     volume.write_slot(UnitIndex(2), 0, &null_of(2)).unwrap();
     volume.write_slot(UnitIndex(full), 0, &noise(full, 7)).unwrap();
     volume.close().unwrap();
+    drop(volume);
     check_closed(&sample);
 }
 
@@ -363,4 +371,19 @@ fn space_is_not_free_while_somebody_reads_it() {
         sync.join().unwrap();
     });
     assert_eq!(volume.room().unwrap().unsynced_bytes, 0);
+}
+
+#[test]
+fn what_is_written_after_closing_marks_the_image_again() {
+    let sample = all().swap_remove(3);
+    let marked = || fs::read(&sample.written).unwrap()[515] & OPTION_OPENED != 0;
+    let volume = sample.open_for_update();
+    for round in 0..3 {
+        assert!(!marked());
+        volume.write_slot(UnitIndex(19), 40, &[round; 60]).unwrap();
+        assert!(marked());
+        volume.close().unwrap();
+    }
+    drop(volume);
+    check_closed(&sample);
 }

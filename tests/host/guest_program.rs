@@ -69,6 +69,11 @@ impl Guest {
         self.host.word(self.core.address(Field::Done))
     }
 
+    /// Whether it has stopped since it was last started, for whatever reason.
+    pub fn has_stopped(&self) -> bool {
+        self.host.has_said(self.started, "HHCCP011I")
+    }
+
     /// Alters a parameter.
     pub fn set(&mut self, field: Field, value: u32) {
         self.host.set_word(self.core.address(field), value);

@@ -10,6 +10,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -49,9 +50,14 @@ pub fn has_hercules() -> bool {
     has("dasdinit") && has("hercules")
 }
 
-/// A port of the loopback that is free now.
+/// A port of the loopback that is free now, and stays so while a server is started anew: it is below those that the
+/// system gives to connections, and tests that run at the same time look in different places.
 pub fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let tries = std::iter::repeat_with(|| NEXT.fetch_add(1, Ordering::Relaxed));
+    let ports = tries.map(|number| 20_000 + (std::process::id().wrapping_mul(61) + number * 7) % 12_000);
+    let mut ports = ports.map(|port| u16::try_from(port).unwrap());
+    ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()
 }
 
 /// Makes a volume of Hercules' own: cylinders of count-key-data, or sectors of fixed blocks; compressed, for an image
@@ -109,6 +115,11 @@ impl Host {
     /// The whole log.
     pub fn log(&self) -> String {
         self.log.lines.lock().unwrap().lines.join("\n")
+    }
+
+    /// Whether a line from `position` on contains `words`.
+    pub fn has_said(&self, position: usize, words: &str) -> bool {
+        self.log.lines.lock().unwrap().lines[position..].iter().any(|line| line.contains(words))
     }
 
     /// Enters a command on the console.

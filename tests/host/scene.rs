@@ -83,7 +83,7 @@ impl Scene {
     /// Lets the guest do `operations` more while it goes on.
     pub fn let_write(&mut self, operations: u32) {
         let until = self.guest.done() + operations;
-        while self.guest.done() < until {}
+        while self.guest.done() < until && !self.guest.has_stopped() {}
     }
 
     /// The tapes of a name, restored; in the order of the volumes.

@@ -192,3 +192,29 @@ fn a_host_goes_on_when_the_gateway_is_killed_between_channel_programs() {
     let said = String::from_utf8_lossy(&[check.stdout, check.stderr].concat()).into_owned();
     assert!(check.status.success() && !said.contains("HHC"), "cckdcdsk -3: {said}");
 }
+
+/// A kill inside a channel program is not safe: stock clients give a read up at once, and send a write again without its
+/// bytes. But it is never silent: the guest sees an error, or the gateway says that the volume is in doubt, or the volume
+/// is as the guest wrote it.
+#[test]
+fn a_kill_inside_a_channel_program_is_never_silent() {
+    for seed in 11..14 {
+        let Some(mut scene) = Scene::shared(seed, "shared.ckd") else { return };
+        scene.guest.run_to(100);
+        scene.guest.set(Field::Limit, u32::MAX);
+        scene.guest.go();
+        let mut told = false;
+        for kill in 1..=4 {
+            scene.let_write(seed * 3 + kill);
+            scene.gateway.kill_and_restart();
+            scene.let_write(30);
+            told = scene.guest.has_stopped() || scene.gateway.ask(&["volumes"]).to_string().contains("failure");
+            if told {
+                break;
+            }
+        }
+        if !told {
+            scene.end();
+        }
+    }
+}

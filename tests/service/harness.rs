@@ -107,9 +107,11 @@ impl Service {
 }
 
 impl Drop for Service {
+    /// In order, so that no mount is left.
     fn drop(&mut self) {
         if let Some(mut process) = self.process.take() {
-            process.kill().unwrap();
+            // It may have ended.
+            let _ended = kill_process(Pid::from_child(&process), Signal::TERM);
             process.wait().unwrap();
         }
     }

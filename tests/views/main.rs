@@ -5,6 +5,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod interleaved;
 mod model;
 mod peers;
 mod relabel;

@@ -103,7 +103,7 @@ fn session(disk: &Arc<dyn Disk>) -> Arc<VolumeAtT0> {
         cache: CachePool::new(config).expect("a pool in memory").share("bench"),
         once: true,
         on_error: OnError::Drop,
-        pacer: Arc::new(Pacer::new(Pace::default(), Vec::new())),
+        pacer: Arc::new(Pacer::new(Pace::default(), &[])),
     }))
 }
 

@@ -28,6 +28,19 @@ pub enum Method {
     BusTech,
 }
 
+impl Method {
+    /// The compression bits of the first flag byte, and the second flag byte.
+    #[must_use]
+    pub const fn flags(self) -> (u8, u8) {
+        match self {
+            Self::Stored => (0, 0),
+            Self::Zlib => (1, 0),
+            Self::Bzip2 => (2, 0),
+            Self::BusTech => (0, FLAG_BUS_TECH),
+        }
+    }
+}
+
 /// Why a chunk can't stand where it does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]

@@ -6,5 +6,6 @@ pub mod date;
 pub mod description;
 pub mod label;
 pub mod label_reader;
+pub mod packer;
 pub mod record_format;
 pub mod unit;

@@ -18,6 +18,7 @@ use crate::plan::pattern::Pattern;
 use crate::plan::{Form, LabelKind};
 use crate::service::protocol::Request;
 use crate::service::quantity::{ByteSize, Time};
+use crate::tape::TapeCompression;
 
 /// Takes T0 of volumes of a running service, and makes tapes or views of it while hosts go on writing.
 ///
@@ -45,6 +46,10 @@ pub(super) struct StartArgs {
     /// Tape to make, with {volume} in its name for several volumes; `-` streams it to standard output.
     #[arg(short, long, value_name = "TAPE")]
     output: Option<String>,
+
+    /// How tapes whose names end in .het are compressed: zlib or bzip2 [default: zlib].
+    #[arg(long, value_name = "METHOD", requires = "output")]
+    compress: Option<TapeCompression>,
 
     /// View that is to show a volume as of T0; once a volume, in their order.
     #[arg(long, value_name = "NAME")]
@@ -233,6 +238,7 @@ fn request(args: &StartArgs, pipe: Option<&Path>) -> anyhow::Result<SessionReque
             whole: args.whole,
             no_free: args.no_free,
             block_bytes: None,
+            compression: args.compress,
         },
     })
 }

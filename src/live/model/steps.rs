@@ -9,9 +9,12 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::{Arc, Condvar, Mutex};
 
+/// What the test does at a stop.
+type Hook = Rc<dyn Fn(Stop)>;
+
 thread_local! {
     static COPIER: RefCell<Option<Arc<Turns>>> = const { RefCell::new(None) };
-    static TEST: RefCell<Option<Rc<dyn Fn(Stop)>>> = const { RefCell::new(None) };
+    static TEST: RefCell<Option<Hook>> = const { RefCell::new(None) };
 }
 
 /// What is half done at a stop.

@@ -33,6 +33,9 @@ pub(super) enum Sink {
     View,
 }
 
+/// Runs of units by first unit and length, and whether they go as blocks.
+pub(super) type FileAsked = (Vec<(u8, u8)>, bool);
+
 /// What a session is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Asked {
@@ -41,7 +44,7 @@ pub(super) struct Asked {
     pub(super) viewed: bool,
     /// Files of the tape: runs of units by first unit and length, both taken modulo what there is, and whether they go as
     /// blocks. Files share units. With none the volume is one file.
-    pub(super) files: Vec<(Vec<(u8, u8)>, bool)>,
+    pub(super) files: Vec<FileAsked>,
     pub(super) block_bytes: u16,
     /// Room for originals; enough if there is none.
     pub(super) cache_bytes: Option<u16>,
@@ -150,9 +153,9 @@ impl Work {
 }
 
 /// The files that are asked for, with those units that the volume has.
-pub(super) fn files(shape: &Shape, asked: &[(Vec<(u8, u8)>, bool)], before: &[Vec<u8>]) -> Vec<FileSpec> {
+pub(super) fn files(shape: &Shape, asked: &[FileAsked], before: &[Vec<u8>]) -> Vec<FileSpec> {
     let units = shape.units();
-    let file = |(number, (runs, as_blocks)): (usize, &(Vec<(u8, u8)>, bool))| {
+    let file = |(number, (runs, as_blocks)): (usize, &FileAsked)| {
         let mut taken = vec![false; units as usize];
         let mut extents = Vec::new();
         for &(first, length) in runs {
@@ -196,7 +199,7 @@ fn blocks_of(shape: &Shape, unit: u32, before: &[Vec<u8>]) -> UnitBlocks {
 /// The data of a track's records.
 pub(super) fn data_blocks<'a>(shape: &Shape, unit: u32, slot: &'a [u8]) -> Vec<&'a [u8]> {
     let track = track_of(shape, unit, slot).and_then(Result::ok);
-    track.iter().flat_map(|track| track.user_records()).map(|record| record.data).collect()
+    track.iter().flat_map(tapegate_formats::dasd::track::Track::user_records).map(|record| record.data).collect()
 }
 
 /// What the tape's file must hold of a unit.

@@ -62,7 +62,7 @@ impl Write {
             (Self::Part { at, length, fill }, Shape::FixedBlock(_)) => part(*at, *length, *fill, 0..slot.len()),
             (Self::Part { at, length, fill }, Shape::Ckd(_)) => {
                 let track = track_of(shape, unit, slot).and_then(Result::ok);
-                let records: Vec<_> = track.iter().flat_map(|track| track.user_records()).collect();
+                let records: Vec<_> = track.iter().flat_map(tapegate_formats::dasd::track::Track::user_records).collect();
                 match records.get(usize::from(*at) % records.len().max(1)) {
                     Some(record) => {
                         let start = record.offset + COUNT_BYTES;

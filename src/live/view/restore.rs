@@ -18,8 +18,9 @@ use crate::live::member::{Member, Sink};
 use crate::live::pacer::Pacer;
 use crate::live::session::Session;
 use crate::live::sessions::{Sessions, StartError, options};
-use crate::live::status::{SessionId, VolumeRequest};
+use crate::live::status::{SessionId, TapeRequest, VolumeRequest};
 use crate::snapshot::{discard_interrupted, interrupted};
+use crate::tape::TapeCompression;
 use crate::volume::Fingerprint;
 
 /// A session with views that an earlier process left.
@@ -106,7 +107,11 @@ impl Sessions {
             let (sink, left) = match comeback {
                 Comeback::Nothing => continue,
                 Comeback::View => (None, Left::View),
-                Comeback::ViewAndTape(tape) => (Some(tape_again(tape)?), Left::View),
+                Comeback::ViewAndTape(tape) => (Some(tape_again(tape, &record.request.tape)?), Left::View),
+                Comeback::Tape(tape) if TapeCompression::of(tape, None).is_ok_and(|compression| compression.is_some()) => {
+                    let reason = "a compressed tape can't be gone on with from its middle; start the session again";
+                    return Err(StartError::Refused(format!("{}: {reason}", tape.display())));
+                }
                 Comeback::Tape(tape) => {
                     let plan = options(&record.request, asked, self.threads)?.plan;
                     let units = self.volume(&asked.volume)?.gate.disk().shape().units();
@@ -210,7 +215,7 @@ fn session_folders(views: &Path) -> Vec<(SessionId, PathBuf)> {
 }
 
 /// A tape that is made again: what is there of it goes.
-fn tape_again(path: &Path) -> Result<Sink, StartError> {
+fn tape_again(path: &Path, asked: &TapeRequest) -> Result<Sink, StartError> {
     discard_interrupted(path);
-    crate::live::sessions::sink(path)
+    crate::live::sessions::sink(path, asked.compression)
 }

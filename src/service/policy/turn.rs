@@ -137,6 +137,7 @@ fn request(gateway: &Gateway, policy: &PolicyConfig, now: Timestamp) -> anyhow::
             whole: false,
             no_free: policy.no_free,
             block_bytes: None,
+            compression: None,
         },
     };
     Ok((request, volsers))
