@@ -8,6 +8,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::config::{AccessRight, DeviceNumber, FilesConfig, Right, SharedDeviceConfig, SyncRule};
 use super::gateway::Gateway;
+use super::network::Network;
 use super::stopping::stopped;
 use crate::channel::files::{Entry, FileMount, MountOptions};
 use crate::channel::shared_device::{self, DeviceOptions, Rule, SharedDevice, SharedDeviceServer, SyncPolicy};
@@ -64,7 +65,7 @@ impl FrontEnds {
 fn server_config(config: &SharedDeviceConfig) -> shared_device::SharedDeviceConfig {
     shared_device::SharedDeviceConfig {
         listeners: config.listen.clone(),
-        allowed: config.allow.iter().map(super::network::Network::net).collect(),
+        allowed: config.allow.iter().map(Network::net).collect(),
         most_connections: config.connections,
         limits: shared_device::Limits { hold: config.hold_limit, ..Default::default() },
     }

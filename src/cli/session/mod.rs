@@ -42,7 +42,7 @@ enum SessionCommand {
 /// `logically complete` means that T0 is fixed and the host may do as it likes; `physically complete` means that the tapes
 /// are whole and have their names.
 #[derive(Debug, Clone, Args)]
-#[command(after_help = "Example:\n  tapegate session list")]
+#[command(after_help = "Example:\n  tapegate session list --json")]
 struct ListArgs {
     #[command(flatten)]
     control: ControlArgs,

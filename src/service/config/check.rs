@@ -122,7 +122,7 @@ impl Check<'_> {
             }
         };
         let socket = control.socket.map_or_else(|| PathBuf::from(DEFAULT_SOCKET), |socket| self.path(&socket));
-        Ok(ControlConfig { socket, tcp, connections: connections(control.connections)? })
+        Ok(ControlConfig { socket, tcp, connections: connections(control.connections, 64)? })
     }
 
     fn cache(&self, cache: file::Cache, seen: &mut Seen<'_>) -> Checked<CacheConfig> {
@@ -158,7 +158,7 @@ impl Check<'_> {
         Ok(SharedDeviceConfig {
             listen: listen.transpose()?.unwrap_or(default.listeners),
             allow: server.allow.unwrap_or_else(Network::loopback),
-            connections: connections(server.connections)?,
+            connections: connections(server.connections, default.most_connections)?,
             sync,
             hold_limit: hold_limit.unwrap_or(default.limits.hold),
         })
@@ -333,8 +333,8 @@ fn not_zero(number: Spanned<u32>, key: &str) -> Checked<u32> {
     Ok(number.into_inner())
 }
 
-fn connections(number: Option<Spanned<u32>>) -> Checked<usize> {
-    let Some(number) = number else { return Ok(64) };
+fn connections(number: Option<Spanned<u32>>, default: usize) -> Checked<usize> {
+    let Some(number) = number else { return Ok(default) };
     not_zero(number, "connections").map(|number| number as usize)
 }
 

@@ -188,3 +188,18 @@ fn rights_are_those_of_the_first_network_that_fits() {
     assert_eq!(access("192.168.1.1", true), AccessRight::None);
     assert_eq!(access_of(&[], true, "192.168.1.1".parse().unwrap()), AccessRight::ReadWrite);
 }
+
+#[test]
+fn the_example_of_a_configuration_is_one_with_and_without_what_it_leaves_out() {
+    let folder = folder();
+    let library = folder.path().join("tapes").display().to_string();
+    let example = include_str!("../../../tools/systemd/gateway.toml").replace("/var/lib/tapegate/tapes", &library);
+    let path = folder.path().join("gateway.toml");
+    let config = Config::parse(&example, &path).unwrap();
+    assert_eq!((config.volumes.len(), config.views.len(), config.policies.len()), (1, 1, 1));
+    // A key behind a hash mark is one that is left out.
+    let key = |line: &str| line.strip_prefix("# ").filter(|rest| rest.split(' ').nth(1) == Some("=")).map(str::to_owned);
+    let whole: Vec<_> = example.lines().map(|line| key(line).unwrap_or_else(|| line.to_owned())).collect();
+    let config = Config::parse(&whole.join("\n"), &path).unwrap();
+    assert!(config.control.tcp.is_some() && config.policies[0].before.is_some());
+}

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::live::status::SessionId;
 use crate::service::config::Retention;
 
 /// What is remembered of a policy.
@@ -19,8 +20,19 @@ pub(super) struct PolicyRecord {
     pub(super) failure: Option<String>,
     /// Place of the next serial in its range.
     pub(super) next_serial: u32,
+    /// The turn whose tapes are not whole yet: its session goes on after a stop of the service.
+    pub(super) pending: Option<Pending>,
     /// The turns whose tapes are kept, the oldest first.
     pub(super) turns: Vec<Turn>,
+}
+
+/// A turn whose tapes are under way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Pending {
+    /// The session that makes them.
+    pub(super) session: SessionId,
+    /// Serials that were given to them out of the policy's range.
+    pub(super) volsers: Vec<String>,
 }
 
 /// A turn that made its tapes.

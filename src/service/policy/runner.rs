@@ -105,11 +105,21 @@ impl Gateway {
     /// When another turn of it runs, or there is no whole tape at the end.
     pub fn run_policy(&self, name: &str) -> anyhow::Result<SessionStatus> {
         let policy = self.config().policy(name).ok_or_else(|| anyhow!("no policy is called {name}; see `tapegate policies`"))?;
+        self.policy_turn(policy, || turn::turn(self, policy))
+    }
+
+    /// Does a turn, unless another of the same policy runs, and remembers what became of it.
+    fn policy_turn(
+        &self,
+        policy: &PolicyConfig,
+        turn: impl FnOnce() -> anyhow::Result<SessionStatus>,
+    ) -> anyhow::Result<SessionStatus> {
+        let name = policy.name.as_str();
         if !self.policies.running().insert(name.to_owned()) {
             bail!("a turn of {name} is running; `tapegate session list` shows it");
         }
         let _running = Running { policies: &self.policies, name };
-        let done = turn::turn(self, policy);
+        let done = turn();
         let failure = done.as_ref().err().map(|error| format!("{error:#}"));
         match &failure {
             None => tracing::info!(policy = name, "the turn is done"),
@@ -142,11 +152,19 @@ impl Gateway {
     }
 }
 
-/// Starts the thread that runs policies when they are due.
+/// Goes on with the turns that an earlier process began, and starts the thread that runs policies when they are due.
 ///
 /// # Errors
 /// When the system gives no thread.
 pub(in crate::service) fn start(gateway: &Arc<Gateway>) -> anyhow::Result<()> {
+    for policy in gateway.config().policies.clone() {
+        if let Some(pending) = gateway.policies.record(&policy.name).pending {
+            gateway.spawn("policy", move |gateway| {
+                // Its end is told by itself, and kept for lists.
+                let _told = gateway.policy_turn(&policy, || turn::take_up(gateway, &policy, pending));
+            })?;
+        }
+    }
     if gateway.config().policies.iter().all(|policy| policy.calendar.is_none()) {
         return Ok(());
     }

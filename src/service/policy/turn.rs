@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, bail};
 use jiff::Timestamp;
 
-use super::record::Turn;
+use super::record::{Pending, Turn};
 use super::{command, naming};
 use crate::live::status::{Action, Consistency, SessionRequest, SessionState, SessionStatus, TapeRequest, VolumeRequest};
 use crate::live::{Session, status};
@@ -29,18 +29,37 @@ pub(super) fn turn(gateway: &Gateway, policy: &PolicyConfig) -> anyhow::Result<S
     gateway.policies.remember(&gateway.state, &policy.name, |record| record.last = Some(now.to_string()))?;
     let (request, volsers) = request(gateway, policy, now)?;
     let session = at_t0(gateway, policy, request)?;
-    while !session.wait(LOOK) {
-        if gateway.stopping.is_stopping() {
-            bail!("the service stopped before the tapes were whole");
+    let pending = Pending { session: session.id(), volsers };
+    gateway.policies.remember(&gateway.state, &policy.name, |record| record.pending = Some(pending.clone()))?;
+    finish(gateway, policy, &session, pending)
+}
+
+/// Goes on with a turn that an earlier process began, if its session has come back.
+pub(super) fn take_up(gateway: &Gateway, policy: &PolicyConfig, pending: Pending) -> anyhow::Result<SessionStatus> {
+    match gateway.session(pending.session) {
+        Ok(session) => finish(gateway, policy, &session, pending),
+        Err(_) => {
+            gateway.policies.remember(&gateway.state, &policy.name, |record| record.pending = None)?;
+            bail!("the service ended before the tapes were whole, and session {} did not come back", pending.session)
         }
     }
+}
+
+/// Waits for the tapes of a turn, and then ends those that are not kept any longer.
+fn finish(gateway: &Gateway, policy: &PolicyConfig, session: &Session, pending: Pending) -> anyhow::Result<SessionStatus> {
+    while !session.wait(LOOK) {
+        if gateway.stopping.is_stopping() {
+            bail!("the service stopped before the tapes were whole; session {} goes on with the next start", session.id());
+        }
+    }
+    gateway.policies.remember(&gateway.state, &policy.name, |record| record.pending = None)?;
     let status = session.status();
     match &status.state {
         SessionState::PhysicallyComplete => {}
         SessionState::Void { reason } => bail!("session {} is void: {reason}", status.id),
         state => bail!("session {} was {}", status.id, state.words()),
     }
-    keep(gateway, policy, &status, volsers, now)?;
+    keep(gateway, policy, &status, pending.volsers)?;
     Ok(status)
 }
 
@@ -125,13 +144,8 @@ fn request(gateway: &Gateway, policy: &PolicyConfig, now: Timestamp) -> anyhow::
 }
 
 /// Remembers the new tapes, and then ends those that are not kept any longer.
-fn keep(
-    gateway: &Gateway,
-    policy: &PolicyConfig,
-    status: &SessionStatus,
-    volsers: Vec<String>,
-    now: Timestamp,
-) -> anyhow::Result<()> {
+fn keep(gateway: &Gateway, policy: &PolicyConfig, status: &SessionStatus, volsers: Vec<String>) -> anyhow::Result<()> {
+    let now = Timestamp::now();
     let library = &gateway.config().library;
     let in_library = |volume: &status::VolumeStatus| Some(volume.tape.as_ref()?.strip_prefix(library).ok()?.to_owned());
     let tapes = status.volumes.iter().filter_map(in_library).collect();
