@@ -9,7 +9,7 @@ use std::process::Stdio;
 use assert_cmd::Command;
 
 /// Every command, as it is called.
-const COMMANDS: [&[&str]; 11] = [
+const COMMANDS: [&[&str]; 28] = [
     &["ls"],
     &["track"],
     &["plan"],
@@ -19,6 +19,23 @@ const COMMANDS: [&[&str]; 11] = [
     &["tape", "map"],
     &["tape", "verify"],
     &["tape", "extract"],
+    &["serve"],
+    &["session"],
+    &["session", "start"],
+    &["session", "list"],
+    &["session", "show"],
+    &["session", "watch"],
+    &["session", "cancel"],
+    &["session", "resume"],
+    &["session", "pace"],
+    &["volumes"],
+    &["clients"],
+    &["freeze"],
+    &["thaw"],
+    &["cache"],
+    &["policies"],
+    &["run"],
+    &["tapes"],
     &["completions"],
     &["man"],
 ];

@@ -19,7 +19,7 @@ use tapegate::catalog::Catalog;
 use tapegate::gate::{Changed, GateError, HostPort, VolumeGate};
 use tapegate::live::status::{SessionId, SessionRequest, SessionState, VolumeRequest};
 use tapegate::live::{LiveView, LiveVolume, RestoredViews, Session, Sessions, StartError, note_stop};
-use tapegate::volume::{OpenOptions, Shape, Stage, UnitIndex, UnitSource, Volume};
+use tapegate::volume::{OpenOptions, Shape, Stage, UnitIndex, Volume};
 use tapegate_formats::dasd::address::TrackIndex;
 use tapegate_formats::dasd::track::Track;
 
@@ -306,4 +306,223 @@ proptest! {
     fn views_of_compressed_tracks_follow_the_model(steps in prop::collection::vec(step(), 1..30)) {
         follow_the_model("stored.cckd", &steps);
     }
+}
+
+/// Writes over the first bytes of every unit that may change: all but the one with the label.
+fn overwrite_all(port: &HostPort, byte: u8) {
+    let offset = if matches!(port.gate().disk().shape(), Shape::Ckd(_)) { 21 } else { 0 };
+    for unit in units(port.gate().disk().shape()).skip(1) {
+        write(port, unit, offset, &[byte; 8]);
+    }
+}
+
+#[test]
+fn views_of_several_instants_stand_side_by_side_and_go_one_by_one() {
+    for name in ["tiny.ckd", "tiny.fba", "linux.cckd"] {
+        let folder = tempfile::tempdir().unwrap();
+        let service = Service::over(folder.path(), name);
+        let host = service.host();
+        let mut instants = Vec::new();
+        for (byte, view) in (1..).zip(VIEWS) {
+            instants.push((service.show(view).unwrap(), service.guest(view), content(&host)));
+            overwrite_all(&host, byte);
+        }
+        for (_, guest, expected) in &instants {
+            assert_content(guest, expected);
+        }
+        let (second, gone, _) = instants.remove(1);
+        second.cancel();
+        assert!(!gone.gate().disk().is_ready());
+        assert_eq!(second.status().state, SessionState::Cancelled);
+        for (session, guest, expected) in &instants {
+            assert_content(guest, expected);
+            assert_eq!(session.status().state, SessionState::PhysicallyComplete);
+        }
+    }
+}
+
+#[test]
+fn a_device_that_begins_to_show_another_instant_tells_its_clients_that_everything_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let service = Service::over(folder.path(), "tiny.ckd");
+    let guest = service.guest("yesterday");
+    let changed = || guest.begin(PATIENCE).unwrap().take_changed();
+    assert_eq!(changed(), Changed::Everything);
+    assert_eq!(changed(), Changed::Nothing);
+    let session = service.show("yesterday").unwrap();
+    assert_eq!(changed(), Changed::Everything);
+    // What the host writes to the volume changes nothing in the view.
+    overwrite_all(&service.host(), 9);
+    assert_eq!(changed(), Changed::Nothing);
+    session.cancel();
+    session.join();
+    assert_eq!(changed(), Changed::Everything);
+}
+
+#[test]
+fn a_view_shows_one_session_at_a_time_and_says_which() {
+    let folder = tempfile::tempdir().unwrap();
+    let service = Service::over(folder.path(), "tiny.ckd");
+    let first = service.show("yesterday").unwrap();
+    let refused = service.show("yesterday").unwrap_err();
+    assert!(matches!(&refused, StartError::ViewInUse { view, session } if view == "yesterday" && *session == first.id()));
+    assert!(refused.to_string().contains("tapegate session cancel 1"), "{refused}");
+    first.cancel();
+    service.show("yesterday").unwrap();
+}
+
+#[test]
+fn requests_that_make_no_sense_are_refused_and_leave_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let service = Service::over(folder.path(), "stored.cckd");
+    let refused = |change: &dyn Fn(&mut SessionRequest)| {
+        let mut request = request("yesterday");
+        change(&mut request);
+        let error = service.sessions.start(request, None).unwrap_err().to_string();
+        assert!(service.views["yesterday"].device.session().is_none(), "{error}");
+        assert_eq!(fs::read_dir(folder.path().join("state/views")).unwrap().count(), 0, "{error}");
+        error
+    };
+    assert!(refused(&|request| request.volumes[0].view = Some("tomorrow".to_owned())).contains("no view is called tomorrow"));
+    assert!(refused(&|request| request.files = vec!["A.**".to_owned()]).contains("shows the whole of vol"));
+    assert!(refused(&|request| request.volumes[0].view_volser = Some("TOOLONGX".to_owned())).contains("the serial of yesterday"));
+    let alone = |request: &mut SessionRequest| {
+        request.volumes[0].view = None;
+        request.volumes[0].view_volser = Some("NEW001".to_owned());
+    };
+    assert!(refused(&alone).contains("and no view"));
+}
+
+#[test]
+fn a_cache_that_overflows_ends_the_view_once_and_no_host_notices() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::copy(fixture("tiny.fba"), folder.path().join("vol")).unwrap();
+    // Room for four units of thirteen.
+    let service = Service::start(folder.path(), 4 * 4096);
+    let session = service.show("yesterday").unwrap();
+    let (host, guest) = (service.host(), service.guest("yesterday"));
+    for unit in 0..13 {
+        write(&host, UnitIndex(unit), 0, &[0xee; 16]);
+        let still_there = read(&guest, UnitIndex(12));
+        if unit < 4 {
+            still_there.unwrap();
+        } else {
+            assert!(matches!(still_there, Err(GateError::NotReady { .. })), "{still_there:?}");
+        }
+    }
+    let SessionState::Void { reason } = session.status().state else { panic!("{:?}", session.status()) };
+    assert!(reason.contains("block 32 could not be kept: cache pool default is full"), "{reason}");
+    session.join();
+    assert_eq!(fs::read_dir(folder.path().join("state/views")).unwrap().count(), 0);
+    // Its room is free, and so is the device.
+    service.show("yesterday").unwrap();
+    read(&guest, UnitIndex(12)).unwrap();
+}
+
+#[test]
+fn a_view_under_another_serial_shows_it_and_says_what_bears_the_old_one() {
+    for (name, old, bears) in [
+        ("tiny.ckd", "TINY01", "data sets name it as their first volume (DS1DSSN)"),
+        ("linux.cckd", "LINUX1", "nothing else in its VTOC bears the old one"),
+        ("tiny.fba", "FBA001", "nothing else in its VTOC bears the old one"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut service = Service::over(folder.path(), name);
+        for view in ["yesterday", "trial"] {
+            let mut request = request(view);
+            request.volumes[0].view_volser = Some("NEW001".to_owned());
+            let session = service.sessions.start(request, None).unwrap();
+            let findings = session.status().findings;
+            let told = |finding: &&tapegate::live::status::StatusFinding| finding.text.contains(bears) && !finding.damage;
+            assert!(findings.iter().find(told).is_some_and(|finding| finding.text.contains(old)), "{findings:?}");
+        }
+        for restarted in [false, true] {
+            if restarted {
+                service = service.restart(true);
+            }
+            for (view, serial) in [("yesterday", "NEW001"), ("trial", "NEW001")] {
+                let catalog = Catalog::of_volume(&**service.views[view].gate.disk()).unwrap();
+                assert_eq!(catalog.label.volser().unwrap().to_string(), serial, "{name}");
+            }
+            let volume = Catalog::of_volume(&*service.volume).unwrap();
+            assert_eq!(volume.label.volser().unwrap().to_string(), old);
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let service = Service::over(folder.path(), "raw.cckd");
+    let mut request = request("yesterday");
+    request.volumes[0].view_volser = Some("NEW001".to_owned());
+    let refused = service.sessions.start(request, None).unwrap_err().to_string();
+    assert_eq!(refused, "vol has no volume label that --view-volser could change");
+}
+
+#[test]
+fn a_view_whose_image_others_changed_is_void_and_says_so() {
+    for (name, clean) in [("tiny.ckd", false), ("tiny.fba", false), ("tiny.fba", true), ("linux.cckd", true)] {
+        let folder = tempfile::tempdir().unwrap();
+        let service = Service::over(folder.path(), name);
+        let session = service.show("yesterday").unwrap();
+        overwrite_all(&service.host(), 1);
+        let id = session.id();
+        drop(session);
+        let folder = service.stop();
+        if clean {
+            note_clean_stop(&folder);
+        }
+        // Another program writes to the image, some time after the service has ended.
+        let image = fs::File::options().write(true).open(folder.join("vol")).unwrap();
+        image.set_modified(SystemTime::now() + Duration::from_secs(2)).unwrap();
+        let service = Service::start(&folder, 1 << 30);
+        let [restored] = &service.restored[..] else { panic!("{:?}", service.restored) };
+        let reason = restored.void.clone().unwrap();
+        assert!(reason.ends_with("it was changed by another program after the service had ended"), "{reason}");
+        let guest = service.guest("yesterday");
+        assert!(matches!(read(&guest, UnitIndex(0)), Err(GateError::NotReady { .. })));
+        assert_eq!(service.sessions.get(id).unwrap().status().state, SessionState::Void { reason });
+        // Numbers are never used again, and the device is free.
+        assert_eq!(service.show("yesterday").unwrap().id(), SessionId(id.0 + 1));
+        assert_eq!(service.restart(clean).restored.len(), 1);
+    }
+}
+
+#[test]
+fn originals_that_were_damaged_while_the_service_was_down_void_the_view() {
+    let folder = tempfile::tempdir().unwrap();
+    let service = Service::over(folder.path(), "tiny.fba");
+    service.show("yesterday").unwrap();
+    overwrite_all(&service.host(), 1);
+    let folder = service.stop();
+    let index = folder.join("state/views/1/0.originals");
+    let mut bytes = fs::read(&index).unwrap();
+    bytes[4096 + 20] ^= 1;
+    fs::write(&index, bytes).unwrap();
+    let service = Service::start(&folder, 1 << 30);
+    assert!(service.restored[0].void.as_ref().unwrap().contains("fails its checksum"), "{:?}", service.restored);
+}
+
+#[test]
+fn a_tape_and_a_view_of_one_session_are_the_same_instant() {
+    let folder = tempfile::tempdir().unwrap();
+    let service = Service::over(folder.path(), "linux.cckd");
+    let host = service.host();
+    let tape = folder.path().join("tape.aws");
+    let expected = content(&host);
+    let before = common::units(&fixture("linux.cckd"));
+    let mut request = request("yesterday");
+    request.volumes[0].tape = Some(tape.clone());
+    let session = service.sessions.start(request, None).unwrap();
+    overwrite_all(&host, 7);
+    assert!(session.wait(PATIENCE));
+    assert_eq!(session.status().state, SessionState::PhysicallyComplete);
+    overwrite_all(&host, 8);
+    let restored = folder.path().join("restored.ckd");
+    common::restore_new(&tape, &restored, &[]);
+    common::assert_same_units(&before, &common::units(&restored), "the tape");
+    assert_content(&service.guest("yesterday"), &expected);
+    // The tape is whole, whatever becomes of the view.
+    session.cancel();
+    assert_eq!(session.status().state, SessionState::PhysicallyComplete);
+    assert_eq!(session.status().volumes[0].view, None);
+    assert!(!service.views["yesterday"].gate.disk().is_ready());
+    assert!(tape.exists());
 }

@@ -13,6 +13,7 @@ mod manual;
 mod plan;
 mod progress;
 mod restore;
+mod run;
 mod serve;
 mod session;
 mod signals;
@@ -62,6 +63,8 @@ enum Command {
     Freeze(freeze::FreezeArgs),
     Thaw(freeze::ThawArgs),
     Cache(cache::CacheArgs),
+    Policies(run::PoliciesArgs),
+    Run(run::RunArgs),
     Tapes(tapes::TapesArgs),
     Completions(completions::CompletionsArgs),
     Man(manual::ManArgs),
@@ -116,6 +119,8 @@ impl Cli {
             Command::Freeze(args) => freeze::run(args, out),
             Command::Thaw(args) => freeze::run_thaw(args, out),
             Command::Cache(args) => cache::run(args, out),
+            Command::Policies(args) => run::run_policies(args, out),
+            Command::Run(args) => run::run(args, out),
             Command::Tapes(args) => tapes::run(args, out),
             Command::Completions(args) => completions::run(args, out),
             Command::Man(args) => manual::run(args, out),

@@ -7,23 +7,23 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use thiserror::Error;
 
-use super::action::{EventSink, Watch, WriteEvent};
+use super::action::EventListener;
 use super::member::{Member, Progress, Sink};
 use super::pacer::Pacer;
 use super::session::{BeginError, Session};
 use super::status::{Action, SessionId, SessionRequest, SessionStatus, VolumeRequest};
 use super::t0::T0Error;
 use super::trial::Trial;
-use super::view::{KeptFolder, LiveView, MemberView, Overlay};
+use super::view::{KeptFolder, Left, Place, Views};
 use super::volume_at_t0::{AtT0Parts, VolumeAtT0};
 use crate::cache::{CacheError, CachePool};
 use crate::finding::Finding;
-use crate::gate::{Disk, LastWrite, Still, VolumeGate, WriteMark};
+use crate::gate::{Still, VolumeGate};
 use crate::plan::pattern::{Pattern, Selection};
 use crate::plan::{PlanError, PlanOptions};
-use crate::snapshot::{Interrupted, LiveSource, SnapshotError, SnapshotOptions};
+use crate::snapshot::{LiveSource, SnapshotError, SnapshotOptions};
 use crate::tape::TapeCompression;
-use crate::volume::{Fingerprint, UnitSource};
+use crate::volume::Fingerprint;
 
 /// A served volume, as sessions know it.
 #[derive(Debug, Clone)]
@@ -97,67 +97,14 @@ pub struct Sessions {
     pools: Vec<Arc<CachePool>>,
     pub(super) views: Option<Views>,
     pub(super) threads: usize,
-    events: OnceLock<EventListener>,
+    pub(super) events: OnceLock<EventListener>,
     running: Mutex<Running>,
-}
-
-/// Who takes events.
-struct EventListener(Arc<dyn EventSink>);
-
-impl std::fmt::Debug for EventListener {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("EventListener")
-    }
-}
-
-/// Nobody listens: events go to the log.
-struct LoggedEvents;
-
-impl EventSink for LoggedEvents {
-    fn written(&self, event: &WriteEvent) {
-        let WriteEvent { session, volume, file, address, client, writes } = event;
-        tracing::info!(session = session.0, volume, file, address, client, writes, "hosts wrote");
-    }
-}
-
-/// Folders of the service's state.
-pub(super) const VIEWS_FOLDER: &str = "views";
-const LAST_WRITES_FOLDER: &str = "last-writes";
-
-/// The configured views, and what is needed to keep them over a restart.
-#[derive(Debug)]
-pub(super) struct Views {
-    live: BTreeMap<String, LiveView>,
-    /// Where sessions with views have their folders.
-    pub(super) folder: PathBuf,
-    /// The last write to each volume that an earlier process noted.
-    pub(super) last_writes: BTreeMap<String, LastWrite>,
 }
 
 #[derive(Debug)]
 pub(super) struct Running {
     pub(super) next: u64,
     pub(super) sessions: BTreeMap<SessionId, Arc<Session>>,
-}
-
-/// What a member's view needs that is there before the others.
-pub(super) struct Place<'a> {
-    pub(super) id: SessionId,
-    /// Its volume's number in the request.
-    pub(super) number: usize,
-    pub(super) folder: Option<&'a KeptFolder>,
-    /// What an earlier process left of it.
-    pub(super) left: Left,
-}
-
-/// What an earlier process left of a member.
-pub(super) enum Left {
-    /// Nothing: the session begins.
-    Nothing,
-    /// The originals of a view.
-    View,
-    /// A tape that is not whole, of the volume that was opened with these files.
-    Tape(Interrupted, Fingerprint),
 }
 
 impl Sessions {
@@ -168,32 +115,6 @@ impl Sessions {
         let volumes = volumes.into_iter().map(|volume| (volume.gate.name().to_owned(), volume)).collect();
         let running = Mutex::new(Running { next: first_id.0, sessions: BTreeMap::new() });
         Self { volumes, pools, views: None, threads, events: OnceLock::new(), running }
-    }
-
-    /// Adds the configured views, and the folder in which the service keeps what survives a restart.
-    ///
-    /// From here on the time of the last write to each volume is noted there: do this before any front-end opens, and
-    /// then [`restore_views`](Self::restore_views).
-    ///
-    /// # Errors
-    /// When the folders or notes can't be made.
-    pub fn with_views(mut self, views: Vec<LiveView>, state: &Path) -> Result<Self, StartError> {
-        let folder = |name: &str| {
-            let path = state.join(name);
-            let made = std::fs::create_dir_all(&path);
-            made.map_err(|source| StartError::State { path: path.clone(), source }).map(|()| path)
-        };
-        let marks = folder(LAST_WRITES_FOLDER)?;
-        let mut last_writes = BTreeMap::new();
-        for (name, volume) in &self.volumes {
-            let path = marks.join(name);
-            let (mark, last) = WriteMark::open(&path).map_err(|source| StartError::State { path, source })?;
-            volume.gate.set_write_mark(mark);
-            last_writes.extend(last.map(|last| (name.clone(), last)));
-        }
-        let live = views.into_iter().map(|view| (view.name().to_owned(), view)).collect();
-        self.views = Some(Views { live, folder: folder(VIEWS_FOLDER)?, last_writes });
-        Ok(self)
     }
 
     /// Starts a session: refusals are found first, then T0 is taken, and the tapes are begun.
@@ -226,30 +147,7 @@ impl Sessions {
         started
     }
 
-    /// Starts a session that counts, tells or protects.
-    fn start_action(&self, request: SessionRequest) -> Result<Arc<Session>, StartError> {
-        let named = |volume: &VolumeRequest| volume.tape.is_some() || volume.view.is_some();
-        if let Some(volume) = request.volumes.iter().find(|volume| named(volume)) {
-            let reason = format!("{}: only a snapshot has a tape or a view; start two sessions", volume.volume);
-            return Err(StartError::Refused(reason));
-        }
-        let gates = request.volumes.iter().map(|volume| Ok(Arc::clone(&self.volume(&volume.volume)?.gate)));
-        let gates = gates.collect::<Result<Vec<_>, StartError>>()?;
-        let id = self.next_id();
-        let watch = Watch::resolve(id, &request, selection(&request)?, gates)?;
-        let session = Session::watching(id, request, watch);
-        let sink = self.events.get().map_or_else(|| Arc::new(LoggedEvents) as _, |listener| Arc::clone(&listener.0));
-        session.start_watching(&sink)?;
-        self.running().sessions.insert(id, Arc::clone(&session));
-        Ok(session)
-    }
-
-    /// Says who takes the events of sessions that tell writes; false if it was said before.
-    pub fn set_event_sink(&self, sink: Arc<dyn EventSink>) -> bool {
-        self.events.set(EventListener(sink)).is_ok()
-    }
-
-    fn next_id(&self) -> SessionId {
+    pub(super) fn next_id(&self) -> SessionId {
         let mut running = self.running();
         running.next += 1;
         SessionId(running.next - 1)
@@ -273,22 +171,6 @@ impl Sessions {
         session.start(frozen)?;
         self.running().sessions.insert(id, Arc::clone(&session));
         Ok(session)
-    }
-
-    /// The folder of a session that survives a restart of the service: one with a tape image, or with views whose
-    /// originals are kept on disk.
-    fn folder_for(
-        &self,
-        id: SessionId,
-        request: &SessionRequest,
-        pool: &Arc<CachePool>,
-    ) -> Result<Option<KeptFolder>, StartError> {
-        let Some(views) = &self.views else { return Ok(None) };
-        if request.volumes.iter().any(|volume| volume.view.is_some()) && !pool.has_spill() {
-            return Ok(None);
-        }
-        let made = KeptFolder::create(&views.folder, id, request.durable);
-        made.map(Some).map_err(|source| StartError::State { path: views.folder.join(id.to_string()), source })
     }
 
     pub(super) fn volume(&self, name: &str) -> Result<&LiveVolume, StartError> {
@@ -345,69 +227,11 @@ impl Sessions {
         let begun = interrupted.map(|interrupted| {
             // What is on the tape needs no protection any more; the rest has not changed since T0.
             at_t0.narrow(&interrupted.preparation.files, &|slot| interrupted.on_tape[slot]);
+            at_t0.count_in_order(interrupted.on_tape.count_ones());
             interrupted.preparation
         });
         let (progress, result) = (Progress::default(), Mutex::default());
         Ok(Member { gate, at_t0: Arc::new(at_t0), sink, view, options, progress, begun: Mutex::new(begun), result })
-    }
-
-    /// The view of a volume of a session, if it asks for one.
-    fn view(
-        &self,
-        place: &Place<'_>,
-        (request, asked): (&SessionRequest, &VolumeRequest),
-        gate: &Arc<VolumeGate>,
-        pool: &Arc<CachePool>,
-    ) -> Result<Option<MemberView>, StartError> {
-        let refused = |reason: String| Err(StartError::Refused(reason));
-        let Some(name) = &asked.view else {
-            return match &asked.view_volser {
-                Some(serial) => refused(format!("a view serial {serial} is given for {}, and no view", asked.volume)),
-                None => Ok(None),
-            };
-        };
-        let Some(live) = self.views.as_ref().and_then(|views| views.live.get(name)) else {
-            return refused(format!("no view is called {name}; see `tapegate volumes`"));
-        };
-        if live.volume != asked.volume {
-            return refused(format!("{name} is a view of {}, not of {}", live.volume, asked.volume));
-        }
-        let selective = !(request.files.is_empty() && request.exclude.is_empty() && request.ranges.is_empty());
-        if selective && asked.tape.is_none() {
-            return refused(format!(
-                "{name} shows the whole of {}; leave the data sets out, or name a tape for them",
-                asked.volume
-            ));
-        }
-        let serial = match asked.view_volser.as_deref().map(str::parse).transpose() {
-            Ok(serial) => serial,
-            Err(error) => return refused(format!("the serial of {name}: {error}")),
-        };
-        let owner = format!("session {}", place.id);
-        let reservation = live.device.reserve(place.id);
-        let reservation = reservation.map_err(|session| StartError::ViewInUse { view: name.clone(), session })?;
-        let overlay = match place.folder {
-            _ if !live.device.is_writable() => None,
-            None => return refused(format!("{name} is writable, which takes a cache with a spill; {} has none", pool.name())),
-            Some(folder) => {
-                let (path, shape, room) = (folder.writes(place.number), *live.device.shape(), pool.counted_room(&owner)?);
-                let overlay = if matches!(place.left, Left::View) {
-                    Overlay::reopen(&path, shape, room, request.durable)
-                } else {
-                    Overlay::create(&path, shape, room, request.durable)
-                };
-                Some(overlay.map_err(SnapshotError::from)?)
-            }
-        };
-        let view = MemberView::new(live.clone(), serial, overlay, reservation);
-        if matches!(place.left, Left::Nothing) {
-            view.refuse_early(&**gate.disk()).map_err(|error| StartError::Refused(error.to_string()))?;
-        }
-        if place.folder.is_none() {
-            let detail = format!("it ends with the service, because the cache {} has no spill", pool.name());
-            view.add_finding(Finding::note("view-not-kept", detail).of(name));
-        }
-        Ok(Some(view))
     }
 
     /// A session by its number.
@@ -447,7 +271,7 @@ pub(super) fn sink(path: &Path, compression: Option<TapeCompression>) -> Result<
 }
 
 /// The data sets that are asked for.
-fn selection(request: &SessionRequest) -> Result<Selection, StartError> {
+pub(super) fn selection(request: &SessionRequest) -> Result<Selection, StartError> {
     let patterns = |texts: &[String]| {
         let parse = |text: &String| text.parse::<Pattern>().map_err(|error| StartError::Refused(error.to_string()));
         texts.iter().map(parse).collect::<Result<Vec<_>, _>>()

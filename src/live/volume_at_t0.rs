@@ -7,13 +7,13 @@
 //! units out of order; a sequential sink finds it in the cache. Where a view shows the volume too (`once` is false), every
 //! original stays in the cache, and the copier finds it there: nothing counts as secured because it is on the tape.
 
+mod copying;
+
 use std::collections::HashMap;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use bitvec::vec::BitVec;
 use tapegate_formats::dasd::address::TrackIndex;
 use tapegate_formats::dasd::track::{END_MARK, Track};
 use tapegate_formats::tape::unit::UnitKind;
@@ -24,8 +24,7 @@ use super::status::OnError;
 use crate::cache::{CacheError, CacheShare, ShareUsage};
 use crate::finding::Finding;
 use crate::gate::{Disk, Refusal, SharedSizes, Watcher};
-use crate::plan::FileSpec;
-use crate::snapshot::{BringBuffers, CopySource, LiveSource, SnapshotError, TapePlaces};
+use crate::snapshot::{BringBuffers, CopySource, SnapshotError, TapePlaces};
 use crate::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use crate::sync::{Mutex, RwLock};
 use crate::volume::{Fingerprint, Shape, Stage, UnitIndex, UnitSource, VolumeError};
@@ -208,6 +207,12 @@ impl VolumeAtT0 {
     #[must_use]
     pub fn ending(&self) -> Option<&Ending> {
         self.ending.get()
+    }
+
+    /// Counts units that an earlier process brought to the tape.
+    pub(super) fn count_in_order(&self, units: usize) {
+        // A file's units are counted by a u32.
+        self.counters.in_order_units.fetch_add(u32::try_from(units).unwrap_or(u32::MAX), Ordering::Relaxed);
     }
 
     /// What hosts' writes cost and brought.
@@ -418,124 +423,5 @@ impl UnitSource for VolumeAtT0 {
             };
         }
         Ok(())
-    }
-}
-
-impl CopySource for VolumeAtT0 {
-    /// The gate keeps the lengths, and few are stale.
-    fn measures_sparsely(&self) -> bool {
-        true
-    }
-
-    fn findings(&self) -> Vec<Finding> {
-        self.findings.clone()
-    }
-
-    fn fingerprint(&self) -> Fingerprint {
-        self.fingerprint.clone()
-    }
-
-    fn check_unchanged(&self) -> Result<(), VolumeError> {
-        match self.ending.get() {
-            None => Ok(()),
-            Some(Ending::Over) => {
-                Err(VolumeError::Refused { path: self.name.clone(), reason: "the session was cancelled".to_owned() })
-            }
-            Some(Ending::Void(reason)) => {
-                Err(VolumeError::Refused { path: self.name.clone(), reason: format!("the session is void: {reason}") })
-            }
-        }
-    }
-
-    fn live(&self) -> Option<&dyn LiveSource> {
-        Some(self)
-    }
-}
-
-impl LiveSource for VolumeAtT0 {
-    fn narrow(&self, files: &[FileSpec], on_tape: &dyn Fn(usize) -> bool) {
-        if !self.once {
-            return;
-        }
-        let units = self.disk.shape().units();
-        let mut wanted: BitVec = BitVec::repeat(false, units as usize);
-        let mut pieces: HashMap<u32, u32> = HashMap::new();
-        let mut slot = 0;
-        for run in files.iter().flat_map(|file| file.units.runs()) {
-            for unit in run.first.0..run.first.0 + run.units {
-                slot += 1;
-                if on_tape(slot - 1) {
-                    continue;
-                }
-                if wanted.replace(unit as usize, true) {
-                    *pieces.entry(unit).or_insert(1) += 1;
-                }
-            }
-        }
-        *self.pieces.lock().unwrap_or_else(PoisonError::into_inner) = pieces;
-        for unit in wanted.iter_zeros() {
-            // The bits are those of the volume's units.
-            let unit = u32::try_from(unit).unwrap_or(u32::MAX);
-            self.securing.secure_all(unit..unit.saturating_add(1));
-        }
-        // What no file has need not be kept.
-        if let Some(cache) = self.cache() {
-            cache.units().into_iter().filter(|unit| !wanted[unit.0 as usize]).for_each(|unit| cache.release(unit));
-        }
-    }
-
-    fn begin_places(&self, places: Arc<TapePlaces>) -> Result<(), SnapshotError> {
-        if !self.once {
-            return Ok(());
-        }
-        *self.keeper.write().unwrap_or_else(PoisonError::into_inner) = Keeper::Places(Arc::clone(&places));
-        // Nothing is put into the cache any more: what it has now is all.
-        let (mut stage, mut buffers) = (Stage::new(), BringBuffers::default());
-        let Some(cache) = self.cache() else { return Ok(()) };
-        for unit in cache.units() {
-            self.read_units(unit, 1, &mut stage)?;
-            places.bring(unit, &stage, &mut buffers)?;
-            cache.release(unit);
-        }
-        Ok(())
-    }
-
-    fn end_places(&self) -> Option<Arc<TapePlaces>> {
-        let mut keeper = self.keeper.write().unwrap_or_else(PoisonError::into_inner);
-        match std::mem::replace(&mut *keeper, Keeper::Cache) {
-            Keeper::Places(places) => Some(places),
-            Keeper::Cache => None,
-        }
-    }
-
-    fn delivered(&self, units: Range<u32>) {
-        self.counters.in_order_units.fetch_add(units.end - units.start, Ordering::Relaxed);
-        if !self.once {
-            return;
-        }
-        let mut pieces = self.pieces.lock().unwrap_or_else(PoisonError::into_inner);
-        let several = !pieces.is_empty();
-        let whole = |unit: &u32| match pieces.get_mut(unit).filter(|_| several) {
-            Some(left) => {
-                *left = left.saturating_sub(1);
-                *left == 0
-            }
-            None => true,
-        };
-        let ready: Vec<u32> = if several { units.clone().filter(whole).collect() } else { Vec::new() };
-        drop(pieces);
-        if several {
-            ready.iter().for_each(|&unit| self.securing.secure_all(unit..unit + 1));
-        } else {
-            self.securing.secure_all(units.clone());
-        }
-        if let Some(cache) = self.cache() {
-            let released = if several { ready } else { units.collect() };
-            released.into_iter().for_each(|unit| cache.release(UnitIndex(unit)));
-        }
-    }
-
-    fn pace(&self, bytes: u64) {
-        self.pacer.pace(bytes);
     }
 }

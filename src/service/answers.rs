@@ -83,8 +83,8 @@ impl Gateway {
                 found.set_limits(memory_bytes, spill_bytes)?;
                 Reply::Cache { pools: vec![pool_status(found)] }
             }
-            Request::Policies => Reply::Policies { policies: Vec::new() },
-            Request::RunPolicy { policy } => return Err(anyhow!("there is no policy {policy}; see `tapegate policies`")),
+            Request::Policies => Reply::Policies { policies: self.policy_statuses() },
+            Request::RunPolicy { policy } => Reply::Session { session: Box::new(self.run_policy(&policy)?) },
             Request::Tapes { pattern } => Reply::Tapes(library::list(&self.config.library, pattern.as_deref())?),
             Request::Stop => {
                 tracing::info!("asked to stop on the control interface");

@@ -17,7 +17,7 @@ use super::control::{ControlServer, Listeners};
 use super::front_ends::FrontEnds;
 use super::gateway::Gateway;
 use super::stopping::{Stopping, stopped};
-use super::{systemd, upkeep};
+use super::{policy, systemd, upkeep};
 
 /// How long answers under way may take at a stop.
 const LAST_ANSWERS: Duration = Duration::from_secs(5);
@@ -48,6 +48,7 @@ fn run(runtime: &Runtime, gateway: &Arc<Gateway>, out: &mut dyn Write) -> anyhow
     let watched = Arc::clone(gateway);
     serving.spawn_on(systemd::watchdog(move || watched.is_alive(), stopping.subscribe()), runtime.handle());
 
+    policy::start(gateway)?;
     let front_ends = match runtime.block_on(FrontEnds::open(gateway)) {
         Ok(front_ends) => front_ends,
         Err(error) => {

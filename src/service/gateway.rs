@@ -12,6 +12,7 @@ use anyhow::{Context, anyhow, bail};
 use super::config::{CacheConfig, Config, ViewConfig};
 use super::freezes::{self, Freezes};
 use super::opened_volume::OpenedVolume;
+use super::policy::Policies;
 use super::state_folder::StateFolder;
 use super::stopping::Stopping;
 use crate::cache::{CachePool, PoolConfig, SpillConfig};
@@ -31,6 +32,7 @@ pub struct Gateway {
     pub(super) sessions: Sessions,
     shared_device: OnceLock<StatusHandle>,
     pub(super) freezes: Arc<Freezes>,
+    pub(super) policies: Policies,
     pub(super) stopping: Stopping,
     pub(super) since: jiff::Timestamp,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -57,6 +59,7 @@ impl Gateway {
         let threads = crate::parallel::default_threads();
         let sessions = Sessions::new(live, pools.clone(), state.next_session()?, threads);
         let sessions = sessions.with_views(views.iter().map(|(_, view)| view.clone()).collect(), state.path())?;
+        let policies = Policies::open(&config.policies, &state, jiff::Timestamp::now())?;
         // Each tells itself what becomes of it; no front-end is open yet.
         sessions.restore_views();
         Ok(Arc::new(Self {
@@ -68,6 +71,7 @@ impl Gateway {
             pools,
             sessions,
             freezes: Arc::default(),
+            policies,
             stopping,
             since: jiff::Timestamp::now(),
             threads: Mutex::default(),
@@ -116,7 +120,9 @@ impl Gateway {
         let gateway = Arc::clone(self);
         let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || work(&gateway));
         let thread = thread.with_context(|| format!("the thread {name} could not be started"))?;
-        self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        threads.retain(|thread| !thread.is_finished());
+        threads.push(thread);
         Ok(())
     }
 

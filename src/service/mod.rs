@@ -3,10 +3,10 @@
 //! | part | what it does |
 //! | --- | --- |
 //! | [`config`] | reads gateway.toml |
-//! | [`daemon`] | front-ends and signals around a gateway, from its start to its stop |
+//! | [`daemon`], `front_ends` | front-ends and signals around a gateway, from its start to its stop |
 //! | [`Gateway`] | everything that is open, and what can be asked of it |
 //! | [`control`], [`protocol`], [`client`] | the control interface: sockets, words, and who calls |
-//! | [`policy`], [`calendar`] | what runs by itself, and when |
+//! | `policy`, [`calendar`] | what runs by itself, and when |
 //! | [`library`] | the tapes that there are |
 //! | [`size_file`] | lengths of units from one run to the next |
 //! | [`quantity`], [`network`] | values of the configuration |
@@ -23,7 +23,7 @@ mod gateway;
 pub mod library;
 pub mod network;
 mod opened_volume;
-pub mod policy;
+mod policy;
 pub mod protocol;
 pub mod quantity;
 pub mod size_file;

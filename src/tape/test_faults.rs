@@ -1,5 +1,7 @@
 //! Tapes that become full in the middle of a test.
 
+#![cfg_attr(feature = "shuttle", allow(dead_code, reason = "the scenarios of shuttle have no faults"))]
+
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};

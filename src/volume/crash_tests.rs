@@ -117,7 +117,7 @@ fn a_file_that_ends_between_any_two_writes_has_each_unit_old_or_new() {
             let right = found == run.states[state].1 || next.is_some_and(|slots| found == *slots);
             assert!(right, "{} after {number} of {} changes", sample.name, run.changes.len());
             // Whoever goes on with it finds its tables in order, and can write.
-            if number % 7 == 0 {
+            if number % 13 == 0 {
                 let volume = sample.open_for_update();
                 let (offset, bytes) = content(&sample, 1, &mut Numbers(7));
                 volume.write_slot(UnitIndex(1), offset, &bytes).unwrap();

@@ -249,8 +249,8 @@ mod tests {
     proptest! {
         /// The book against an array of bytes, each free, used or retired.
         #[test]
-        fn no_byte_is_given_twice_and_none_is_lost(steps in prop::collection::vec((0..6_u8, 1..400_u64), 1..200)) {
-            const LIMIT: usize = 4000;
+        fn no_byte_is_given_twice_and_none_is_lost(steps in prop::collection::vec((0..6_u8, 1..250_u64), 1..80)) {
+            const LIMIT: usize = 1500;
             let mut bytes = vec![b'.'; LIMIT];
             let mut space = Space::new(0, Vec::new(), LIMIT as u64).unwrap();
             let mut used: Vec<Extent> = Vec::new();

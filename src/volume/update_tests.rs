@@ -111,7 +111,7 @@ fn check_closed(sample: &Sample) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(10))]
+    #![proptest_config(ProptestConfig::with_cases(8))]
 
     #[test]
     fn every_format_holds_what_was_written(steps in steps()) {

@@ -23,7 +23,8 @@ pub struct Gateway {
 struct Process(Child);
 
 impl Gateway {
-    /// Serves images under names: those that end in `.ckd` as devices 0150, 0151 and so on as well as files.
+    /// Serves images under names, those with tracks as devices 0150, 0151 and so on as well as files; the first has a
+    /// view of the name `view`.
     pub fn start(folder: &Path, port: u16, images: &[(&str, &Path)]) -> Self {
         let folder = folder.join("gateway");
         for name in ["tapes", "state", "mount"] {
@@ -37,11 +38,12 @@ impl Gateway {
         let mut device = 0x150;
         for (name, image) in images {
             let _ = write!(configuration, "[[volume]]\nname = \"{name}\"\nimage = \"{}\"\n", image.display());
-            if image.extension().is_some_and(|extension| extension == "ckd") {
+            if image.extension().is_none_or(|extension| extension != "fba") {
                 let _ = writeln!(configuration, "device = \"{device:04X}\"");
                 device += 1;
             }
         }
+        let _ = writeln!(configuration, "[[view]]\nname = \"view\"\nof = \"{}\"", images[0].0);
         fs::write(folder.join("gateway.toml"), configuration).unwrap();
         let process = Process::start(&folder);
         Self { folder, process }
@@ -86,18 +88,18 @@ impl Gateway {
         tapegate().args(arguments).arg("--json").arg("--control").arg(self.folder.join("control")).output().unwrap()
     }
 
-    /// Starts a session over volumes, which leaves tapes of the name in the folder of tapes; gives its number.
+    /// Starts a session over volumes, which leaves a tape of the name for each; gives its number.
     #[track_caller]
-    pub fn start_session(&self, volumes: &[&str], name: &str, options: &[&str]) -> String {
-        let tape = self.tape(name, "{volume}");
+    pub fn start_session(&self, volumes: &[&str], tape: &str, options: &[&str]) -> String {
+        let tape = self.tape(tape, "{volume}");
         let tape = tape.to_str().unwrap();
         let arguments = [&["session", "start"], volumes, &["-o", tape], options].concat();
         self.ask(&arguments)["id"].to_string()
     }
 
-    /// Where a session of a name leaves the tape of a volume.
-    pub fn tape(&self, name: &str, volume: &str) -> PathBuf {
-        self.folder.join("tapes").join(format!("{name}-{volume}.aws"))
+    /// Where the tape of a name, such as `nightly.aws`, lies for a volume.
+    pub fn tape(&self, tape: &str, volume: &str) -> PathBuf {
+        self.folder.join("tapes").join(format!("{volume}-{tape}"))
     }
 
     /// What is known of a session.

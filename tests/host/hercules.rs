@@ -3,6 +3,7 @@
 //! `-d EXTERNALGUI` is what makes it read commands from a pipe (`dyngui`); with `-d` alone it reads none. Nothing here
 //! waits for a time: whoever waits is woken by the next line of the log, and fails at the deadline.
 
+use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -53,9 +54,14 @@ pub fn free_port() -> u16 {
     TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
 
-/// Makes a volume of Hercules' own: cylinders of count-key-data, or sectors of fixed blocks.
+/// Makes a volume of Hercules' own: cylinders of count-key-data, or sectors of fixed blocks; compressed, for an image
+/// that ends in `.cckd`.
 pub fn dasdinit(image: &Path, device: &str, volser: &str, size: u32) {
-    let output = Command::new("dasdinit").arg(image).args([device, volser, &size.to_string()]).output().unwrap();
+    let compressed = image.extension().is_some_and(|extension| extension == "cckd");
+    let mut arguments: Vec<&OsStr> = if compressed { vec!["-z".as_ref()] } else { Vec::new() };
+    let size = size.to_string();
+    arguments.extend([image.as_os_str(), device.as_ref(), volser.as_ref(), size.as_ref()]);
+    let output = Command::new("dasdinit").args(arguments).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "dasdinit of {}: {said}", image.display());
 }

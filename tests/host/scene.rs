@@ -27,24 +27,26 @@ pub struct Scene {
 impl Scene {
     /// A guest on all three volumes; none where Hercules or FUSE is missing.
     pub fn with_files(seed: u32) -> Option<Self> {
-        has_fuse().then(|| Self::new(seed, 3)).flatten()
+        Self::new(seed, &["shared.ckd", "filed.ckd", "blocks.fba"])
     }
 
-    /// A guest on the volume of the shared device front-end alone, which outlives the gateway.
-    pub fn shared(seed: u32) -> Option<Self> {
-        has_fuse().then(|| Self::new(seed, 1)).flatten()
+    /// A guest on the volume of the shared device front-end alone, in an image of this name; it outlives the gateway.
+    pub fn shared(seed: u32, image: &str) -> Option<Self> {
+        Self::new(seed, &[image])
     }
 
-    fn new(seed: u32, disks: usize) -> Option<Self> {
-        if !has_hercules() {
+    fn new(seed: u32, images: &[&str]) -> Option<Self> {
+        if !has_hercules() || !has_fuse() {
             return None;
         }
+        let disks = images.len();
         let folder = tempfile::tempdir().unwrap();
-        let images = ["shared.ckd", "filed.ckd", "blocks.fba"].map(|name| folder.path().join(name)).to_vec();
-        dasdinit(&images[0], "3390", "GUEST1", CYLINDERS);
-        dasdinit(&images[1], "3390", "GUEST2", CYLINDERS);
-        dasdinit(&images[2], "3370", "GUEST3", BLOCKS);
-        let images = images[..disks].to_vec();
+        let images: Vec<_> = images.iter().map(|name| folder.path().join(name)).collect();
+        for (image, volser) in images.iter().zip(["GUEST1", "GUEST2", "GUEST3"]) {
+            let fixed_block = image.extension().is_some_and(|extension| extension == "fba");
+            let (device, size) = if fixed_block { ("3370", BLOCKS) } else { ("3390", CYLINDERS) };
+            dasdinit(image, device, volser, size);
+        }
         let all = [
             Disk::ckd(0x150, 1, TRACKS - 1).with_mix(Disk::MIXED_WITH_PAIRS),
             Disk::ckd(0x151, 1, TRACKS - 1),
@@ -70,10 +72,10 @@ impl Scene {
         &NAMES[..self.images.len()]
     }
 
-    /// Starts a session over all volumes; gives its number.
+    /// Starts a session over all volumes, with a tape of the name for each; gives its number.
     #[track_caller]
-    pub fn start_session(&self, name: &str, options: &[&str]) -> String {
-        self.gateway.start_session(self.names(), name, options)
+    pub fn start_session(&self, tape: &str, options: &[&str]) -> String {
+        self.gateway.start_session(self.names(), tape, options)
     }
 
     /// Lets the guest do `operations` more while it goes on.
@@ -82,30 +84,30 @@ impl Scene {
         while self.guest.done() < until {}
     }
 
-    /// The tapes of a session of a name, restored; in the order of the volumes.
-    pub fn restored(&self, name: &str) -> Vec<PathBuf> {
+    /// The tapes of a name, restored; in the order of the volumes.
+    pub fn restored(&self, tape: &str) -> Vec<PathBuf> {
         let restore = |volume: &&str| {
-            let image = self.folder.path().join(format!("{name}-{volume}.restored"));
-            restore_new(&self.gateway.tape(name, volume), &image, &[]);
+            let image = self.folder.path().join(format!("{volume}-{tape}.restored"));
+            restore_new(&self.gateway.tape(tape, volume), &image, &[]);
             image
         };
         self.names().iter().map(restore).collect()
     }
 
-    /// Fails unless the tapes show all volumes at one instant after `from` operations and before `until`.
+    /// Fails unless images show all volumes at one instant after `from` operations and before `until`.
     #[track_caller]
-    pub fn assert_one_instant(&mut self, name: &str, from: u32, until: u32) {
+    pub fn assert_one_instant(&mut self, images: &[PathBuf], from: u32, until: u32) {
         self.model.advance_to(from);
-        let restored = self.restored(name);
-        let disks: Vec<_> = self.before.iter().zip(&restored).enumerate().map(|(n, (b, i))| (b, n, i.as_path())).collect();
+        let disks: Vec<_> = self.before.iter().zip(images).enumerate().map(|(n, (b, i))| (b, n, i.as_path())).collect();
         // The guest counts an operation when its status has come, so that one more may be on the disks.
         let found = instant(&self.model, until + 1, &disks);
-        assert!(found.is_some(), "the tapes of {name} are no instant between operations {from} and {until}");
+        assert!(found.is_some(), "{images:?} are no instant between operations {from} and {until}");
     }
 
-    /// Lets the guest do some more and end, stops all, and compares the volumes with what the guest wrote.
+    /// Lets the guest do some more and end, stops all, and compares the volumes with what the guest wrote; gives the
+    /// folder with the images.
     #[track_caller]
-    pub fn end(mut self) {
+    pub fn end(mut self) -> tempfile::TempDir {
         let operations = self.guest.pause() + 200;
         self.guest.run_to(operations);
         self.guest.host.quit();
@@ -116,6 +118,7 @@ impl Scene {
         for (disk, (before, image)) in self.before.iter().zip(&self.images).enumerate() {
             before.assert_written(&self.model, disk, image);
         }
+        self.folder
     }
 }
 

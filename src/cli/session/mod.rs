@@ -8,6 +8,8 @@ mod watch;
 
 use std::io::Write;
 
+pub(super) use show::line;
+
 use clap::{Args, Subcommand};
 
 use super::control_args::{ControlArgs, print_json, unexpected};
@@ -146,13 +148,13 @@ fn tell(control: &ControlArgs, request: &Request, out: &mut dyn Write) -> anyhow
     if control.json {
         print_json(&session, out)?;
     } else {
-        writeln!(out, "{}", show::line(&session))?;
+        writeln!(out, "{}", line(&session))?;
     }
     Ok(Exit::Done)
 }
 
 /// How a command ends that has seen the end of a session; a session without tapes is an error.
-fn over(session: &SessionStatus) -> anyhow::Result<Exit> {
+pub(super) fn over(session: &SessionStatus) -> anyhow::Result<Exit> {
     match &session.state {
         SessionState::Void { reason } => anyhow::bail!("session {} is void, and no tape was made: {reason}", session.id),
         SessionState::Cancelled => anyhow::bail!("session {} was cancelled, and no tape was made", session.id),

@@ -35,7 +35,7 @@ pub(super) fn rate(session: &SessionStatus) -> String {
 }
 
 /// A session on one line.
-pub(super) fn line(session: &SessionStatus) -> String {
+pub(in crate::cli) fn line(session: &SessionStatus) -> String {
     let mut line = format!("session {}: {}", session.id, session.state.words());
     if let SessionState::Void { reason } = &session.state {
         line = format!("{line}: {reason}");

@@ -8,7 +8,9 @@ mod count;
 mod domain;
 mod notify;
 mod protect;
+mod start;
 mod watch;
 
 pub use notify::{EventSink, WriteEvent};
+pub(super) use start::EventListener;
 pub(super) use watch::Watch;

@@ -9,9 +9,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::copies::{Asked, Copy, Sink, expected};
+use super::copies::Copy;
 use super::disk::MemoryVolume;
 use super::steps::{Stop, Turns, at_stops_of_this_thread};
+use super::tape_check::{check_no_tape, tidy};
+use super::work::{Asked, expected};
 use super::writes::{Write, first_slot};
 use crate::gate::{Access, HostPort, Still, StillLimits, VolumeGate};
 use crate::volume::{Shape, Stage, UnitIndex, UnitSource};
@@ -104,7 +106,7 @@ impl World {
             })
             .collect();
         // A case that failed before this one has left its tapes.
-        super::tape_check::tidy(&folder);
+        tidy(&folder);
         let disk = MemoryVolume::new(shape, &now);
         let (gate, ports) = opened(&disk);
         let (brackets, copies) = Default::default();
@@ -241,7 +243,7 @@ impl World {
                 Some(Ok(())) => copy.check_tape(&self.shape),
                 Some(Err(error)) => {
                     assert!(copy.disturbed, "a session failed for no reason: {error}");
-                    copy.check_no_tape();
+                    check_no_tape(&copy.tape);
                 }
             }
         }
@@ -254,7 +256,7 @@ impl World {
         self.frozen = None;
         self.end_copies();
         assert_eq!(self.disk.content(), *self.now.borrow(), "the disk at the end");
-        super::tape_check::tidy(&self.folder);
+        tidy(&self.folder);
     }
 }
 

@@ -5,13 +5,14 @@
 //! | `device` | the disk that hosts see: ready, or not |
 //! | `overlay` | what was written into a view |
 //! | `relabel` | another serial in its volume label |
-//! | `member_view` | a session's view, from its start to its end |
+//! | `prepare`, `member_view` | a session's view, from before T0 to its end |
 //! | `kept`, `trust`, `restore` | how views survive a restart of the service, and when they must not |
 
 mod device;
 mod kept;
 mod member_view;
 mod overlay;
+mod prepare;
 mod relabel;
 mod restore;
 mod trust;
@@ -20,5 +21,5 @@ pub use device::ViewDevice;
 pub(super) use kept::{Beginning, KeptFolder, Record};
 pub use member_view::LiveView;
 pub(super) use member_view::{MemberView, ShowError};
-pub(super) use overlay::Overlay;
+pub(super) use prepare::{Left, Place, Views};
 pub use restore::{RestoredViews, note_stop};

@@ -11,12 +11,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::kept::{KeptFolder, Record};
+use super::prepare::{Left, Place, VIEWS_FOLDER, Views};
 use super::trust::{Before, check, machine_started_ns};
 use crate::gate::{Still, StillLimits};
 use crate::live::member::{Member, Sink};
 use crate::live::pacer::Pacer;
 use crate::live::session::Session;
-use crate::live::sessions::{Left, Place, Sessions, StartError, VIEWS_FOLDER, Views, options};
+use crate::live::sessions::{Sessions, StartError, options};
 use crate::live::status::{SessionId, TapeRequest, VolumeRequest};
 use crate::snapshot::{discard_interrupted, interrupted};
 use crate::tape::TapeCompression;

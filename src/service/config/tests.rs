@@ -110,7 +110,7 @@ fn little_need_be_said_and_nothing_but_loopback_is_open_by_default() {
     assert_eq!(server.listen, [Listener::Tcp("127.0.0.1:3990".parse().unwrap())]);
     assert_eq!(server.allow, Network::loopback());
     assert_eq!(server.sync, SyncRule::Interval(Duration::from_secs(5)));
-    assert_eq!(config.control.socket.to_str(), Some("/run/tapegate/control"));
+    assert_eq!(config.control.socket, Path::new(DEFAULT_SOCKET));
     assert!(config.control.tcp.is_none() && config.files.is_none());
 }
 
