@@ -79,13 +79,13 @@ impl Copier<'_> {
     ) -> Result<(WrittenInOrder, Vec<Finding>), SnapshotError> {
         let block_bytes = self.options.plan.block_bytes;
         let route = Route::InOrder {
-            order: Turnstile::new(InOrder {
+            order: Box::new(Turnstile::new(InOrder {
                 order: self.order()?,
                 tape: InOrderTape::new(out, compression.map(TapeCompression::packer), block_bytes),
                 labels: self.labels.clone(),
                 description: self.preparation.description.clone(),
                 places: Vec::new(),
-            }),
+            })),
             packing: compression.map(|compression| {
                 let positions = Turnstile::new(StreamPosition::default());
                 Packing { compression, block_bytes, positions }
