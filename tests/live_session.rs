@@ -17,6 +17,7 @@ use tapegate::cache::{CachePool, PoolConfig, SpillConfig};
 use tapegate::gate::{Still, StillLimits, VolumeGate};
 use tapegate::live::status::{Consistency, OnError, SessionId, SessionRequest, SessionState, SessionStatus, VolumeRequest};
 use tapegate::live::{LiveVolume, Session, Sessions};
+use tapegate::tape::TapeCompression;
 use tapegate::volume::{ImageFormat, OpenOptions, Shape, UnitIndex, Volume};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -236,6 +237,64 @@ fn a_pipe_gets_the_tape_in_order_whatever_the_host_overwrites() {
         assert_eq!(status.cache.units, 0, "what was sent is released");
         assert_tape_is(&tape, &at_t0["vol1"]);
     });
+}
+
+#[test]
+fn a_compressed_tape_is_the_volume_as_of_its_t0_while_the_host_writes() {
+    let folder = tempfile::tempdir().unwrap();
+    let served = Served::new("vol1", &image(folder.path(), "big.ckd"));
+    let sessions = Sessions::new(vec![served.live.clone()], vec![pool(folder.path(), 1 << 20)], SessionId(1), 2);
+    for compression in [None, Some(TapeCompression::Bzip2)] {
+        under_writes(&[&served], |written| {
+            let tape = folder.path().join(format!("{}.het", compression.unwrap_or_default()));
+            let mut slow = request(&[("vol1", &tape)]);
+            slow.tape.compression = compression;
+            slow.pace.bytes_per_second = Some(4 << 20);
+            let (session, at_t0) = start_frozen(&sessions, &[&served], slow);
+            let begun = written.load(Ordering::Relaxed);
+            while written.load(Ordering::Relaxed) < begun + 200 {
+                std::thread::yield_now();
+            }
+            session.set_pace(Default::default());
+            let status = complete(&session);
+            assert!(status.volumes[0].out_of_order > 0);
+            assert_eq!(status.volumes[0].bytes, status.volumes[0].bytes_total);
+            assert_eq!(status.cache.units, 0, "what was sent is released");
+            assert_tape_is(&tape, &at_t0["vol1"]);
+            let manifest = common::manifest(&tape);
+            assert_eq!(manifest["tape"]["compression"], compression.unwrap_or_default().to_string());
+            assert_eq!(manifest["tape"]["bytes"], fs::metadata(&tape).unwrap().len());
+        });
+    }
+}
+
+#[test]
+fn a_compressed_tape_that_a_stop_interrupts_is_void_and_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let image = image(folder.path(), "big.ckd");
+    let (state, tape) = (folder.path().join("state"), folder.path().join("tape.het"));
+    let begin = |served: &Served| {
+        let sessions = Sessions::new(vec![served.live.clone()], vec![pool(folder.path(), 1 << 20)], SessionId(1), 2);
+        sessions.with_views(Vec::new(), &state).unwrap()
+    };
+    let served = Served::new("vol1", &image);
+    let sessions = begin(&served);
+    let mut slow = request(&[("vol1", &tape)]);
+    slow.pace.bytes_per_second = Some(1 << 20);
+    let session = sessions.start(slow, None).unwrap();
+    while session.status().volumes[0].bytes == 0 {
+        std::thread::yield_now();
+    }
+    session.suspend();
+    drop((session, sessions, served));
+    // As kill -9 leaves it.
+    fs::write(folder.path().join(".tape.het.partial"), "part of a tape").unwrap();
+    let sessions = begin(&Served::new("vol1", &image));
+    let restored = sessions.restore_views();
+    assert!(restored[0].void.as_ref().unwrap().contains("tape.het: a compressed tape can't"), "{restored:?}");
+    assert!(matches!(sessions.list()[0].state, SessionState::Void { .. }));
+    let left: Vec<_> = common::names_in(folder.path()).into_iter().filter(|name| name.contains("tape")).collect();
+    assert_eq!(left, [""; 0]);
 }
 
 #[test]

@@ -157,7 +157,7 @@ impl<'a> Worker<'a> {
                 });
                 self.write(tape, passed.ok_or(SnapshotError::Stopped)??, task)?;
             }
-            Route::InOrder { order, packing } => self.bring_in_order(number, task, (order, packing.as_deref()))?,
+            Route::InOrder { order, packing } => self.bring_in_order(number, task, (&**order, packing.as_ref()))?,
         }
         self.job.ledger.set_sizes(task.slot, &self.encoded.sizes);
         self.job.ledger.secure(task.slot, &self.encoded.digests);

@@ -79,16 +79,16 @@ impl Copier<'_> {
     ) -> Result<(WrittenInOrder, Vec<Finding>), SnapshotError> {
         let block_bytes = self.options.plan.block_bytes;
         let route = Route::InOrder {
-            order: Turnstile::new(InOrder {
+            order: Box::new(Turnstile::new(InOrder {
                 order: self.order()?,
                 tape: InOrderTape::new(out, compression.map(TapeCompression::packer), block_bytes),
                 labels: self.labels.clone(),
                 description: self.preparation.description.clone(),
                 places: Vec::new(),
-            }),
+            })),
             packing: compression.map(|compression| {
                 let positions = Turnstile::new(StreamPosition::default());
-                Box::new(Packing { compression, block_bytes, positions })
+                Packing { compression, block_bytes, positions }
             }),
         };
         // A compressed source is measured while it is copied.

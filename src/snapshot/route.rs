@@ -23,7 +23,7 @@ pub(crate) enum Route<'a> {
     /// To a file, at places found in order.
     Discovered { tape: &'a PartialTape, order: Turnstile<Order> },
     /// Into a pipe, or packed into a file, in order.
-    InOrder { order: Turnstile<InOrder>, packing: Option<Box<Packing>> },
+    InOrder { order: Box<Turnstile<InOrder>>, packing: Option<Packing> },
 }
 
 /// How stages are packed before their turn comes to be written.
