@@ -1,15 +1,10 @@
 //! A volume of a session: its T0, its tape, and how far that is.
 
-use std::fs::File;
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use rustix::fs::{Mode, OFlags};
-use rustix::io::Errno;
-
+use super::pipe;
 use super::status::{Instant as T0Instant, VolumeStatus};
 use super::view::MemberView;
 use super::volume_at_t0::VolumeAtT0;
@@ -72,7 +67,7 @@ impl Monitor for Progress {
 
 impl Member {
     /// Makes the tape; the volume's T0 is fixed.
-    pub(super) fn make_tape(&self, (t0, instant): (i64, T0Instant), stop: &AtomicBool) -> Result<(), SnapshotError> {
+    pub(super) fn make_tape(&self, (t0, instant): (i64, T0Instant), stop: &Arc<AtomicBool>) -> Result<(), SnapshotError> {
         let Some(sink) = &self.sink else {
             self.progress.units_total.store(self.at_t0.shape().units().into(), Ordering::Relaxed);
             return Ok(());
@@ -93,7 +88,7 @@ impl Member {
         self.progress.units_total.store(wanted, Ordering::Relaxed);
         let (target, manifest) = match sink {
             Sink::File(tape) => (Target::File { tape: tape.clone(), resume, sync: true }, Some(Manifest::path_of(tape))),
-            Sink::Pipe(pipe) => (Target::Pipe(open_pipe(pipe, stop)?), None),
+            Sink::Pipe(pipe) => (Target::Pipe(pipe::open(pipe, stop)?), None),
             Sink::Packed(tape, compression) => {
                 let target = Target::Packed { tape: tape.clone(), compression: *compression, sync: true };
                 (target, Some(Manifest::path_of(tape)))
@@ -120,16 +115,33 @@ impl Member {
             Some(Sink::File(path) | Sink::Pipe(path) | Sink::Packed(path, _)) => Some(path.clone()),
             None => None,
         };
+        let units_total = self.progress.units_total.load(Ordering::Relaxed);
+        let out_of_order = u64::from(counters.out_of_order_units.load(Ordering::Relaxed));
+        // A unit that both brought counts once.
+        let in_order = u64::from(counters.in_order_units.load(Ordering::Relaxed));
+        let in_order = in_order.min(units_total.saturating_sub(out_of_order));
+        let bytes_total = self.progress.bytes_total.load(Ordering::Relaxed);
+        // The copier does not count what hosts' writes brought.
+        let bytes = if result.is_some() { bytes_total } else { self.progress.bytes.load(Ordering::Relaxed) };
         VolumeStatus {
             volume: self.gate.name().to_owned(),
-            units_total: self.progress.units_total.load(Ordering::Relaxed),
-            in_order: counters.in_order_units.load(Ordering::Relaxed).into(),
-            out_of_order: counters.out_of_order_units.load(Ordering::Relaxed).into(),
-            bytes: self.progress.bytes.load(Ordering::Relaxed),
-            bytes_total: self.progress.bytes_total.load(Ordering::Relaxed),
+            units_total,
+            in_order,
+            out_of_order,
+            bytes,
+            bytes_total,
             tape,
             tape_volser: result.as_ref().and_then(|result| result.manifest.tape.volser.clone()),
             view: self.view.as_ref().filter(|view| view.stands()).map(|view| view.name().to_owned()),
+        }
+    }
+
+    /// The tape, if it is whole and has its name.
+    pub(super) fn whole_tape(&self) -> Option<&PathBuf> {
+        let whole = self.result.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        match &self.sink {
+            Some(Sink::File(path) | Sink::Packed(path, _)) if whole => Some(path),
+            _ => None,
         }
     }
 
@@ -140,25 +152,3 @@ impl Member {
         findings
     }
 }
-
-/// Opens a named pipe for writing; waits for its reader until `stop`.
-fn open_pipe(path: &Path, stop: &AtomicBool) -> Result<Box<dyn Write + Send>, SnapshotError> {
-    let failed = |source| SnapshotError::Io { path: path.to_owned(), action: "opening the pipe", source };
-    loop {
-        match rustix::fs::open(path, OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty()) {
-            Ok(pipe) => {
-                // From here on a slow reader is waited for.
-                let flags = rustix::fs::fcntl_getfl(&pipe).map_err(|errno| failed(errno.into()))?;
-                rustix::fs::fcntl_setfl(&pipe, flags - OFlags::NONBLOCK).map_err(|errno| failed(errno.into()))?;
-                return Ok(Box::new(std::io::BufWriter::with_capacity(1 << 20, File::from(pipe))));
-            }
-            // Nobody reads yet.
-            Err(Errno::NXIO) if stop.load(Ordering::Relaxed) => return Err(SnapshotError::Stopped),
-            Err(Errno::NXIO) => std::thread::sleep(LOOK_FOR_READER),
-            Err(errno) => return Err(failed(errno.into())),
-        }
-    }
-}
-
-/// How often the reader of a pipe is looked for.
-const LOOK_FOR_READER: Duration = Duration::from_millis(20);

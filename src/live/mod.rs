@@ -8,6 +8,7 @@ mod member;
 #[cfg(test)]
 mod model;
 mod pacer;
+mod pipe;
 mod securing;
 mod session;
 mod sessions;

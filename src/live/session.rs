@@ -411,6 +411,13 @@ impl Session {
         let bytes_per_second = self.rate(bytes);
         let counters = || self.members.iter().map(|member| member.at_t0.counters());
         findings.extend(self.members.iter().flat_map(|member| member.findings()));
+        if matches!(state, SessionState::Cancelled | SessionState::Void { .. }) {
+            let whole = self.members.iter().filter_map(|member| member.whole_tape());
+            findings.extend(whole.map(|tape| {
+                let detail = "it was whole before the session ended, and stays; the other volumes have no tape of this T0";
+                Finding::note("tape-of-an-ended-session", detail).of(tape.display())
+            }));
+        }
         let mut cache = CacheUse::default();
         for usage in self.members.iter().map(|member| member.at_t0.cache_usage()) {
             cache.units += usage.units;

@@ -87,7 +87,10 @@ fn make_room(volume: &OpenedVolume, told: &mut HashMap<String, u64>) {
         );
         told.insert(name.clone(), left);
     }
-    if let Err(error) = volume.volume().compact(COMPACTED_AT_ONCE) {
+    volume.gate().note_image_write();
+    let compacted = volume.volume().compact(COMPACTED_AT_ONCE);
+    volume.gate().note_image_write();
+    if let Err(error) = compacted {
         tracing::error!(volume = name, "making room failed: {error}");
     }
 }

@@ -156,8 +156,8 @@ fn tell(control: &ControlArgs, request: &Request, out: &mut dyn Write) -> anyhow
 /// How a command ends that has seen the end of a session; a session without tapes is an error.
 pub(super) fn over(session: &SessionStatus) -> anyhow::Result<Exit> {
     match &session.state {
-        SessionState::Void { reason } => anyhow::bail!("session {} is void, and no tape was made: {reason}", session.id),
-        SessionState::Cancelled => anyhow::bail!("session {} was cancelled, and no tape was made", session.id),
+        SessionState::Void { reason } => anyhow::bail!("session {} is void, and makes no tape: {reason}", session.id),
+        SessionState::Cancelled => anyhow::bail!("session {} was cancelled, and makes no tape", session.id),
         _ if session.findings.iter().any(|finding| finding.damage) => Ok(Exit::Findings),
         _ => Ok(Exit::Done),
     }

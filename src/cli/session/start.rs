@@ -91,6 +91,11 @@ pub(super) struct StartArgs {
     #[arg(long, value_name = "ACTION", conflicts_with_all = ["output", "view"])]
     action: Option<ActionWord>,
 
+    /// What notify runs by `sh -c` for each event, at most once a second a data set, with TAPEGATE_VOLUME,
+    /// TAPEGATE_FILE, TAPEGATE_WRITES and the like in its environment.
+    #[arg(long, value_name = "COMMAND", requires = "action")]
+    run: Option<String>,
+
     /// Serial of the tape [default: T and the last five characters of the volume's].
     #[arg(long, value_name = "VOLSER", requires = "output")]
     volser: Option<Volser>,
@@ -211,7 +216,9 @@ fn request(args: &StartArgs, pipe: Option<&Path>) -> anyhow::Result<SessionReque
         }
         None => Action::Snapshot,
         Some(ActionWord::Count) => Action::Count,
-        Some(ActionWord::Notify) => Action::Notify { command: Vec::new() },
+        Some(ActionWord::Notify) => Action::Notify {
+            command: args.run.iter().flat_map(|text| ["sh".to_owned(), "-c".to_owned(), text.clone()]).collect(),
+        },
         Some(ActionWord::Protect) => Action::Protect { mode: Protection::Refuse },
         Some(ActionWord::ProtectHold) => Action::Protect { mode: Protection::Hold },
     };

@@ -4,6 +4,7 @@
 //! is cancelled. Outside of its domain it costs a host the test of a bit. Several may watch one volume, beside
 //! snapshots.
 
+mod command;
 mod count;
 mod domain;
 mod notify;

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use super::command::CommandEvents;
 use super::notify::{EventSink, WriteEvent};
 use super::watch::Watch;
 use crate::live::session::Session;
 use crate::live::sessions::{Sessions, StartError, selection};
-use crate::live::status::{SessionRequest, VolumeRequest};
+use crate::live::status::{Action, SessionRequest, VolumeRequest};
 
 /// Who takes events.
 pub(in crate::live) struct EventListener(Arc<dyn EventSink>);
@@ -41,6 +42,12 @@ impl Sessions {
         let watch = Watch::resolve(id, &request, selection(&request)?, gates)?;
         let session = Session::watching(id, request, watch);
         let sink = self.events.get().map_or_else(|| Arc::new(LoggedEvents) as _, |listener| Arc::clone(&listener.0));
+        let sink = match &session.request().action {
+            Action::Notify { command } if !command.is_empty() => {
+                Arc::new(CommandEvents { command: command.clone(), next: sink }) as _
+            }
+            _ => sink,
+        };
         session.start_watching(&sink)?;
         self.running().sessions.insert(id, Arc::clone(&session));
         Ok(session)

@@ -65,10 +65,15 @@ impl LiveSource for VolumeAtT0 {
             }
         }
         *self.pieces.lock().unwrap_or_else(PoisonError::into_inner) = pieces;
-        for unit in wanted.iter_zeros() {
+        // By runs: each call wakes whoever waits for a unit.
+        let mut from = 0;
+        while let Some(gap) = wanted[from..].first_zero() {
+            let first = from + gap;
+            let end = wanted[first..].first_one().map_or(wanted.len(), |one| first + one);
             // The bits are those of the volume's units.
-            let unit = u32::try_from(unit).unwrap_or(u32::MAX);
-            self.securing.secure_all(unit..unit.saturating_add(1));
+            let unit = |at| u32::try_from(at).unwrap_or(units);
+            self.securing.secure_all(unit(first)..unit(end));
+            from = end;
         }
         // What no file has need not be kept.
         if let Some(cache) = self.cache() {
