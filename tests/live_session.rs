@@ -16,7 +16,7 @@ use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
 use tapegate::cache::{CachePool, PoolConfig, SpillConfig};
 use tapegate::gate::{Still, StillLimits, VolumeGate};
 use tapegate::live::status::{Consistency, OnError, SessionId, SessionRequest, SessionState, SessionStatus, VolumeRequest};
-use tapegate::live::{LiveVolume, Session, Sessions};
+use tapegate::live::{LiveVolume, Session, Sessions, note_stop};
 use tapegate::tape::TapeCompression;
 use tapegate::volume::{ImageFormat, OpenOptions, Shape, UnitIndex, Volume};
 
@@ -37,12 +37,12 @@ impl Served {
         Self { gate, live }
     }
 
-    /// Writes tracks, or blocks, until `stop`: some that only change data, some that change the records' number.
-    fn write_until(&self, stop: &AtomicBool, seed: u64, written: &AtomicU64) {
+    /// Writes tracks, or blocks, while `more`: some that only change data, some that change the records' number.
+    fn write_while(&self, more: impl Fn() -> bool, seed: u64, written: &AtomicU64) {
         let port = self.gate.attach("test host", None);
         let shape = *self.gate.disk().shape();
         let mut random = seed | 1;
-        while !stop.load(Ordering::Relaxed) {
+        while more() {
             random ^= random << 13;
             random ^= random >> 7;
             random ^= random << 17;
@@ -133,7 +133,7 @@ fn under_writes(served: &[&Served], work: impl FnOnce(&AtomicU64)) {
         let _stop = StopOnDrop(&stop);
         for (seed, served) in (1_u64..).zip(served) {
             let (stop, written) = (&stop, &written);
-            scope.spawn(move || served.write_until(stop, seed * 0x9e37_79b9, written));
+            scope.spawn(move || served.write_while(|| !stop.load(Ordering::Relaxed), seed * 0x9e37_79b9, written));
         }
         work(&written);
     });
@@ -352,17 +352,17 @@ fn a_session_goes_on_in_the_next_process() {
         };
         let served = Served::new("vol1", &image);
         let sessions = begin(&served);
-        let mut at_t0 = HashMap::new();
-        under_writes(&[&served], |written| {
-            let mut slow = request(&[("vol1", &tape)]);
-            slow.pace.bytes_per_second = Some(4 << 20);
-            let (session, units) = start_frozen(&sessions, &[&served], slow);
-            at_t0 = units;
-            let before = written.load(Ordering::Relaxed);
-            while session.status().volumes[0].bytes == 0 || written.load(Ordering::Relaxed) < before + 50 {
-                std::thread::yield_now();
-            }
-        });
+        let mut slow = request(&[("vol1", &tape)]);
+        slow.pace.bytes_per_second = Some(1 << 20);
+        let (session, at_t0) = start_frozen(&sessions, &[&served], slow);
+        // The copier is in the middle, and hosts have brought tracks to their places before it.
+        while session.status().volumes[0].bytes == 0 {
+            std::thread::yield_now();
+        }
+        let written = AtomicU64::new(0);
+        served.write_while(|| written.load(Ordering::Relaxed) < 100, 77, &written);
+        assert!(session.status().volumes[0].out_of_order > 0);
+        drop(session);
         // No host writes any more. As by kill -9: threads that go on find nothing of theirs again.
         let copied = sessions.get(SessionId(1)).unwrap();
         copied.suspend();
@@ -370,10 +370,10 @@ fn a_session_goes_on_in_the_next_process() {
         drop((sessions, copied));
         let Served { gate, live } = served;
         drop(live);
-        let mut left = std::collections::BTreeMap::new();
         drop(gate);
         if clean {
-            left.insert("vol1".to_owned(), Volume::open(&image, &OpenOptions::default()).unwrap().fingerprint().clone());
+            let left = Volume::open(&image, &OpenOptions::default()).unwrap().fingerprint().clone();
+            note_stop(&state, &[("vol1".to_owned(), left)].into());
         }
         assert!(!tape.exists());
 
