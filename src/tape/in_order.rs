@@ -1,7 +1,7 @@
 //! A tape that is written strictly in order: as an AWS image into a pipe, or packed, as a HET image, into a file.
 //!
 //! A stream is cut into blocks of one length wherever its bytes come from. So whoever has a part of it and knows its
-//! position can cut and pack the blocks that lie in it beforehand (see [`super::packed_part`]); only the block that two
+//! position can cut and pack the blocks that lie in it beforehand (see `packed_part.rs`); only the block that two
 //! parts share is packed here.
 
 use std::io::{self, Write};

@@ -5,7 +5,7 @@
 //! writeback stage by stage also leaves little to do for the sync at the end.
 //!
 //! Beside hosts the dirty data is bounded: the copier waits for its oldest stages when there are more than
-//! [`MOST_DIRTY`] bytes. A host's write waits for nothing here, not even for a full queue of the disk: it notes what it
+//! `MOST_DIRTY` bytes (16 MiB). A host's write waits for nothing here, not even for a full queue of the disk: it notes what it
 //! wrote, and the copier takes it along.
 
 #![allow(unsafe_code, reason = "sync_file_range has no safe wrapper among the crates in use")]

@@ -1,6 +1,6 @@
 //! `gateway.toml`: what the service serves, to whom, and where its tapes go.
 //!
-//! Reading it has two steps. [`file`] says what may be written, key by key; [`check`] says what must fit together. Either
+//! Reading it has two steps. `file.rs` says what may be written, key by key; `check.rs` says what must fit together. Either
 //! way there is one message with line and column, and whoever gets a [`Config`] need not check again.
 
 mod check;
