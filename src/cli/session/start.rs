@@ -63,7 +63,7 @@ pub(super) struct StartArgs {
     #[arg(long, value_name = "INSTANT", default_value = "now")]
     consistency: ConsistencyWord,
 
-    /// For how long quiet hosts have neither written nor had a channel program open.
+    /// For how long quiet hosts did nothing.
     #[arg(long, value_name = "TIME", default_value = "500ms")]
     quiet: Time,
 
@@ -91,8 +91,7 @@ pub(super) struct StartArgs {
     #[arg(long, value_name = "ACTION", conflicts_with_all = ["output", "view"])]
     action: Option<ActionWord>,
 
-    /// What notify runs by `sh -c` for each event, at most once a second a data set, with TAPEGATE_VOLUME,
-    /// TAPEGATE_FILE, TAPEGATE_WRITES and the like in its environment.
+    /// Shell command of notify; the event is in TAPEGATE_FILE and the like.
     #[arg(long, value_name = "COMMAND", requires = "action")]
     run: Option<String>,
 
