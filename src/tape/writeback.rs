@@ -151,6 +151,7 @@ mod tests {
         let writeback = Writeback::Bounded(Dirty::default());
         writeback.host_wrote(5..10);
         let Writeback::Bounded(dirty) = &writeback else { unreachable!() };
-        assert_eq!((dirty.ranges().noted.len(), dirty.ranges().started.len(), dirty.ranges().bytes), (1, 0, 5));
+        let ranges = dirty.ranges();
+        assert_eq!((ranges.noted.len(), ranges.started.len(), ranges.bytes), (1, 0, 5));
     }
 }
