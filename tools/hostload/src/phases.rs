@@ -57,9 +57,10 @@ impl Phases {
 
 fn read(lines: impl BufRead, names: &Sender<String>) {
     for name in lines.lines().map_while(Result::ok) {
+        // First the number ends the phase before: a phase whose name is known goes on until the next number.
+        COME_IN.fetch_add(1, Ordering::Release);
         // Nobody listens any more if the load failed.
         let _gone = names.send(name);
-        COME_IN.fetch_add(1, Ordering::Release);
     }
     COME_IN.fetch_add(1, Ordering::Release);
 }
