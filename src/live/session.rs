@@ -140,11 +140,13 @@ impl Session {
     pub(super) fn start(self: &Arc<Self>, frozen: Option<&Still>) -> Result<(), BeginError> {
         let gates: Vec<Arc<VolumeGate>> = self.members.iter().map(|member| Arc::clone(&member.gate)).collect();
         let wait = Duration::from_millis(self.request.t0_wait_ms);
+        let rooms: Vec<_> = gates.iter().map(|gate| gate.sizes().room()).collect();
         let (held, instant) = t0::take(&gates, self.request.consistency, wait, frozen)
             .inspect_err(|error| self.set_state(SessionState::Void { reason: error.to_string() }))?;
         self.watch(held.still());
-        for member in &self.members {
-            member.at_t0.set_sizes(held.still().sizes(&member.gate));
+        for (member, mut sizes) in self.members.iter().zip(rooms) {
+            member.gate.sizes().share_into(&mut sizes);
+            member.at_t0.set_sizes(sizes);
         }
         let t0 = jiff::Timestamp::now();
         let held_for = held.still().held_for();
