@@ -111,7 +111,10 @@ impl Work {
             // The view of it stays.
             Ok(()) if self.asked.is_viewed() => {}
             Ok(()) => {
-                assert_eq!(self.at_t0.cache_usage().units, 0, "originals are kept that the tape has passed");
+                // Under shuttle a host's write may be between putting its original and seeing that the tape has passed it.
+                let hosts_stand = cfg!(not(feature = "shuttle"));
+                let kept = self.at_t0.cache_usage().units;
+                assert!(kept == 0 || !hosts_stand, "{kept} originals are kept that the tape has passed");
                 self.at_t0.end(Ending::Over);
             }
             Err(error) => {
