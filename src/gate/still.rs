@@ -114,14 +114,15 @@ impl Still {
             .set_watchers(|watchers| watchers.iter().filter(|watcher| !watcher.is_over()).cloned().chain([watcher]).collect());
     }
 
-    /// The lengths of units as of this instant.
+    /// The lengths of units as of this instant, in [room](super::LiveSizes::room) that was made before hosts were held.
     ///
     /// # Panics
     /// When the gate is not one of those held.
     #[must_use]
-    pub fn sizes(&self, gate: &Arc<VolumeGate>) -> SharedSizes {
+    pub fn sizes(&self, gate: &Arc<VolumeGate>, mut room: SharedSizes) -> SharedSizes {
         assert!(self.holds(gate), "lengths are taken while the disk is held still");
-        gate.sizes.share()
+        gate.sizes.share_into(&mut room);
+        room
     }
 }
 

@@ -144,9 +144,8 @@ impl Session {
         let (held, instant) = t0::take(&gates, self.request.consistency, wait, frozen)
             .inspect_err(|error| self.set_state(SessionState::Void { reason: error.to_string() }))?;
         self.watch(held.still());
-        for (member, mut sizes) in self.members.iter().zip(rooms) {
-            member.gate.sizes().share_into(&mut sizes);
-            member.at_t0.set_sizes(sizes);
+        for (member, room) in self.members.iter().zip(rooms) {
+            member.at_t0.set_sizes(held.still().sizes(&member.gate, room));
         }
         let t0 = jiff::Timestamp::now();
         let held_for = held.still().held_for();

@@ -109,9 +109,10 @@ fn session(disk: &Arc<dyn Disk>) -> Arc<VolumeAtT0> {
 
 /// T0 of gates: what is done while hosts are held still. Gives how long that was.
 fn take_t0(gates: &[Arc<VolumeGate>], sessions: &[Arc<VolumeAtT0>]) -> Duration {
+    let rooms: Vec<_> = gates.iter().map(|gate| gate.sizes().room()).collect();
     let still = Still::of(gates, StillLimits::default()).expect("nobody is in the way");
-    for (gate, session) in gates.iter().zip(sessions) {
-        session.set_sizes(still.sizes(gate));
+    for ((gate, session), room) in gates.iter().zip(sessions).zip(rooms) {
+        session.set_sizes(still.sizes(gate, room));
         still.add_watcher(gate, Arc::clone(session) as _);
     }
     still.held_for()

@@ -36,7 +36,7 @@ impl Copy {
     pub(super) fn start(still: &Still, gate: &Arc<VolumeGate>, before: Vec<Vec<u8>>, asked: Asked, tape: &Path) -> Self {
         let at_t0 = prepare(gate, &asked, tape);
         let (watcher, port) = asked.rules.watcher(gate, &at_t0);
-        at_t0.set_sizes(still.sizes(gate));
+        at_t0.set_sizes(still.sizes(gate, gate.sizes().room()));
         still.add_watcher(gate, watcher);
         if let Some(writes) = asked.sink_writes {
             test_faults::fail_after(tape, writes.into());

@@ -68,7 +68,7 @@ impl Scenario {
         for session in [&at_t0, &view] {
             let (watcher, port) = self.rules.watcher(&gate, session);
             ports.extend(port);
-            session.set_sizes(still.sizes(&gate));
+            session.set_sizes(still.sizes(&gate, gate.sizes().room()));
             still.add_watcher(&gate, watcher);
         }
         let before = disk.content();
